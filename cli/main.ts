@@ -76,6 +76,8 @@ export async function runInferql(argv: string[], version: string, cloneDir?: str
       context.key = program.opts<{ key?: string }>().key ?? (context.env.INFERQL_KEY || undefined);
     });
     await program.parseAsync(argv);
+    // Also for a command that has nothing to end early.
+    interrupt.signal.throwIfAborted();
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
@@ -84,6 +86,7 @@ export async function runInferql(argv: string[], version: string, cloneDir?: str
     const failure = explainError(error, url);
     context.screen.clearProgress();
     if (failure.message) context.screen.note(failure.message);
-    process.exitCode = failure.exitCode;
+    // A reader that closes the pipe does not turn a failure into a success.
+    if (failure.exitCode !== EXIT.ok) process.exitCode = failure.exitCode;
   }
 }

@@ -19,7 +19,8 @@ interface DeadFlags extends RedisFlags {
   all?: true;
 }
 
-type Work = (letters: DeadLetters, model: string) => Promise<void>;
+/** @param signal also ends the lists */
+type Work = (letters: DeadLetters, model: string, signal: AbortSignal) => Promise<void>;
 
 const PAGE = 500;
 
@@ -39,9 +40,9 @@ export function addDead(program: Command, context: CommandContext): void {
   addAction('list', 'List the dead letters, oldest first.')
     .option('--json', 'one line of JSON per entry')
     .action((flags: DeadFlags) =>
-      withDeadLetters(flags, context, async (letters, model) => {
+      withDeadLetters(flags, context, async (letters, model, signal) => {
         const rows: string[][] = [];
-        for await (const letter of listAll(letters, model)) {
+        for await (const letter of listAll(letters, model, signal)) {
           if (flags.json) screen.print(safeJson(letter));
           else rows.push(describeLetter(letter));
         }
@@ -55,9 +56,9 @@ export function addDead(program: Command, context: CommandContext): void {
     .argument('[entries...]', 'ids from `dead list`')
     .option('--all', 'all dead letters of the model')
     .action((entries: string[], flags: DeadFlags) =>
-      withDeadLetters(flags, context, async (letters, model) => {
-        for (const entryId of await chooseEntries(letters, model, entries, flags)) {
-          if (context.signal.aborted) return;
+      withDeadLetters(flags, context, async (letters, model, signal) => {
+        for (const entryId of await chooseEntries(letters, model, entries, flags, signal)) {
+          signal.throwIfAborted();
           screen.print(await retryLetter(letters, model, entryId));
         }
       }),
@@ -67,11 +68,14 @@ export function addDead(program: Command, context: CommandContext): void {
     .argument('[entries...]', 'ids from `dead list`')
     .option('--all', 'all dead letters of the model')
     .action((entries: string[], flags: DeadFlags) =>
-      withDeadLetters(flags, context, async (letters, model) => {
-        const chosen = await chooseEntries(letters, model, entries, flags);
+      withDeadLetters(flags, context, async (letters, model, signal) => {
+        const chosen = await chooseEntries(letters, model, entries, flags, signal);
         let dropped = 0;
-        for (let i = 0; i < chosen.length; i += PAGE) dropped += await letters.drop(model, chosen.slice(i, i + PAGE));
+        for (let i = 0; i < chosen.length && !signal.aborted; i += PAGE) {
+          dropped += await letters.drop(model, chosen.slice(i, i + PAGE));
+        }
         screen.print(`${dropped} dropped`);
+        signal.throwIfAborted();
         if (!flags.all && dropped < chosen.length) process.exitCode = EXIT.failed;
       }),
     );
@@ -89,13 +93,18 @@ async function withDeadLetters(flags: DeadFlags, context: CommandContext, work: 
         `${model ? `No model '${safeText(model)}'` : 'Choose a model with --model'}. ${names}`,
       );
     }
-    await work(createDeadLetters(redis, { prefix: flags.prefix }), model);
+    await work(createDeadLetters(redis, { prefix: flags.prefix }), model, context.signal);
   });
 }
 
-async function* listAll(letters: DeadLetters, model: string): AsyncGenerator<DeadLetter | UnreadableDeadLetter> {
+async function* listAll(
+  letters: DeadLetters,
+  model: string,
+  signal: AbortSignal,
+): AsyncGenerator<DeadLetter | UnreadableDeadLetter> {
   let after: string | undefined;
   for (;;) {
+    signal.throwIfAborted();
     const page = await letters.list(model, { count: PAGE, ...(after === undefined ? {} : { after }) });
     yield* page;
     after = page.at(-1)?.entryId;
@@ -108,6 +117,7 @@ async function chooseEntries(
   model: string,
   entries: string[],
   { all }: DeadFlags,
+  signal: AbortSignal,
 ): Promise<string[]> {
   if (all ? entries.length > 0 : entries.length === 0)
     throw new CommandFailure(EXIT.usage, 'Pass entry ids, or --all.');
@@ -117,7 +127,7 @@ async function chooseEntries(
   }
   if (!all) return entries;
   const found: string[] = [];
-  for await (const { entryId } of listAll(letters, model)) found.push(entryId);
+  for await (const { entryId } of listAll(letters, model, signal)) found.push(entryId);
   return found;
 }
 

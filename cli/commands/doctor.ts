@@ -14,7 +14,7 @@ export function addDoctor(program: Command, context: CommandContext): void {
     .option('--json', 'one line of JSON per check')
     .action(async ({ json }: { json?: true }) => {
       const { runChecks } = await import('../doctor/checks.ts');
-      const findings = await runChecks({ env: context.env, dir: process.cwd() });
+      const findings = await runChecks({ env: context.env, dir: process.cwd(), signal: context.signal });
       for (const finding of findings) {
         if (json) context.screen.print(safeJson(finding));
         else {

@@ -124,6 +124,7 @@ function addRevoke(keys: Command, context: CommandContext): void {
       withStore(flags, context, async (store) => {
         const unknown: string[] = [];
         for (const id of ids) {
+          context.signal.throwIfAborted();
           if (!(await store.revoke(id))) unknown.push(id);
           else context.screen.print(flags.json ? safeJson({ id, revoked: true }) : `${id} revoked`);
         }

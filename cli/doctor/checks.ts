@@ -28,6 +28,8 @@ export interface Machine {
   env: Readonly<Record<string, string | undefined>>;
   /** The folder in which the system would run. */
   dir: string;
+  /** Ends the checks. */
+  signal?: AbortSignal;
 }
 
 type Check = (machine: Machine) => Promise<Finding[]>;
@@ -43,11 +45,12 @@ const HTTP_PORT = 80;
 const ENGINE_TIMEOUT_MS = 60_000;
 const REDIS_WAIT_MS = 3_000;
 
-/** All checks, in the order in which a start would meet them. */
+/** All checks, in the order in which a start would meet them. @throws the signal's reason */
 export async function runChecks(machine: Machine): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const check of [checkNode, checkSettings, checkPort, checkMemory, checkState, checkRedis, checkEngines]) {
     findings.push(...(await check(machine)));
+    machine.signal?.throwIfAborted();
   }
   return findings;
 }
@@ -131,31 +134,34 @@ export const checkRedis: Check = async (machine) => {
 };
 
 /** Native code is loaded in a child process, since it crashes on an old processor or with another C library. */
-const checkEngines: Check = async () => {
+const checkEngines: Check = async ({ signal }) => {
   const worker = resolvePackage('@inferql/worker', import.meta.url);
   const server = resolvePackage('@inferql/images', import.meta.url);
   return [
     await checkLibrary('engine onnxruntime', 'onnxruntime-node', worker, {
       missing: 'warning',
+      signal,
       cure: 'Without it, predictions use wasm, which is 5 to 10 times slower. Install it: npm install --ignore-scripts onnxruntime-node',
     }),
     await checkLibrary('engine wasm', '@tensorflow/tfjs-backend-wasm', worker, {
       missing: 'warning',
+      signal,
       cure: 'Install the packages again: npm install',
     }),
     await checkLibrary('image decoding (sharp)', 'sharp', server, {
       missing: 'problem',
+      signal,
       cure: 'Install the packages again: npm install. See https://sharp.pixelplumbing.com/install',
     }),
   ];
 };
 
-/** @param from the file of the package that imports the library */
+/** @param from the file of the package that imports the library @throws the signal's reason */
 export async function checkLibrary(
   check: string,
   library: string,
   from: string | undefined,
-  { missing, cure }: { missing: 'warning' | 'problem'; cure: string },
+  { missing, cure, signal }: { missing: 'warning' | 'problem'; cure: string; signal?: AbortSignal | undefined },
 ): Promise<Finding> {
   const report = (found: string): Finding => ({ check, verdict: missing, found, cure });
   let path: string;
@@ -164,16 +170,19 @@ export async function checkLibrary(
   } catch {
     return report(`${library} is not installed`);
   }
-  const failure = await loadInProcess(path);
+  const failure = await loadInProcess(path, signal);
+  // The library does not matter: the terminal's Ctrl-C reaches its process, too.
+  signal?.throwIfAborted();
   return failure === undefined ? ok(check, 'loads') : report(`${library} does not load: ${failure}`);
 }
 
 /** Resolves to undefined if a module loads, else to the reason. */
-async function loadInProcess(path: string): Promise<string | undefined> {
+async function loadInProcess(path: string, signal: AbortSignal | undefined): Promise<string | undefined> {
   const child = spawn(process.execPath, ['--eval', `require(${JSON.stringify(path)})`], {
     cwd: dirname(path),
     stdio: ['ignore', 'ignore', 'pipe'],
     timeout: ENGINE_TIMEOUT_MS,
+    ...(signal && { signal }),
   });
   let output = '';
   child.stderr.on('data', (chunk) => {

@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { EXIT } from './exit-codes.ts';
+import type * as Packages from './installed-packages.ts';
+import { runInferql } from './main.ts';
+
+// Settings that are in this clone would remain in the process.
+vi.mock('./env-files.ts', () => ({ addEnvFiles: () => {} }));
+// As in the published package.
+vi.mock('./installed-packages.ts', async (load) => ({
+  ...(await load<typeof Packages>()),
+  modelsDir: join(import.meta.dirname, '../models'),
+}));
+
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+let dir: string;
+let printed: string;
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'inferql-main-'));
+  printed = '';
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      printed += text;
+      return true;
+    });
+  }
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(dir, { recursive: true });
+});
+
+/** Runs the command in this process, and interrupts it after it began. @returns its exit code */
+async function runInterrupted(signal: (typeof SIGNALS)[number], args: string[]) {
+  const before = new Set<unknown>([
+    ...SIGNALS.flatMap((name) => process.listeners(name)),
+    ...process.stdout.listeners('error'),
+  ]);
+  const running = runInferql(['node', 'inferql', ...args], '0.0.0');
+  const [onSignal] = process.listeners(signal).filter((listener) => !before.has(listener));
+  (onSignal as () => void)();
+  try {
+    await running;
+    return process.exitCode;
+  } finally {
+    process.exitCode = undefined;
+    for (const name of SIGNALS) {
+      for (const listener of process.listeners(name)) if (!before.has(listener)) process.off(name, listener);
+    }
+    for (const listener of process.stdout.listeners('error')) {
+      if (!before.has(listener)) process.stdout.off('error', listener as () => void);
+    }
+  }
+}
+
+test.each(SIGNALS)('%s ends a command with 130, also one that has nothing to end early', async (signal) => {
+  expect(await runInterrupted(signal, ['init', dir])).toBe(EXIT.interrupted);
+  expect(printed).toMatch(/Interrupted\.\n$/);
+});
+
+test('an interrupted `doctor` runs no further checks and reports none', async () => {
+  expect(await runInterrupted('SIGINT', ['doctor'])).toBe(EXIT.interrupted);
+  expect(printed).toBe('Interrupted.\n');
+});
