@@ -3,11 +3,13 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { RedisConnection } from '@inferql/queue/redis/connection';
+import { isAccessRefused } from '@inferql/queue/redis/errors';
 import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';
-import { type Command, Option } from 'commander';
+import { parseRedisUrl } from '@inferql/queue/redis/url';
+import type { Command } from 'commander';
 import type { CommandContext } from './command-context.ts';
 import { CommandFailure, EXIT } from './exit-codes.ts';
-import { hidePassword, safeText } from './terminal-text.ts';
+import { safeText } from './terminal-text.ts';
 
 export interface RedisFlags {
   redis?: string;
@@ -18,33 +20,56 @@ const CONNECT_MS = 3_000;
 
 /** Adds --redis and --prefix. */
 export function addRedisOptions(command: Command): Command {
+  // An empty variable counts as not set, which commander's `env` does not know.
+  const prefix = process.env.INFERQL_PREFIX || DEFAULT_PREFIX;
   return command
     .option('--redis <url>', "the system's Redis (default: REDIS_URL, else this project's private one)")
-    .addOption(new Option('--prefix <text>', 'prefix of the Redis keys').env('INFERQL_PREFIX').default(DEFAULT_PREFIX));
+    .option('--prefix <text>', 'prefix of the Redis keys (INFERQL_PREFIX)', prefix);
 }
 
 /**
  * Runs the work with a connection to the system's Redis, which it closes.
- * @throws CommandFailure if none is known or none answers
+ * @throws CommandFailure if none is known, none answers, or Redis refuses the login or the work
  */
 export async function withRedis(
   flags: RedisFlags,
-  { env }: CommandContext,
+  { env, signal }: Pick<CommandContext, 'env' | 'signal'>,
   work: (redis: RedisConnection) => Promise<void>,
 ): Promise<void> {
   const url = flags.redis ?? (await findRedis(env));
   const redis = await openRedis(url);
   try {
-    await waitForConnection(redis);
+    await waitForConnection(redis, signal);
     await work(redis);
   } catch (error) {
-    if (!(error instanceof InferqlError)) throw error;
-    if (error.code === 'UNAVAILABLE')
-      throw new CommandFailure(EXIT.unreachable, `Redis does not respond at ${hidePassword(url)}.`);
-    throw new CommandFailure(EXIT.failed, safeText(error.message));
+    throw explainRedisError(error, parseRedisUrl(url).shown);
   } finally {
     redis.disconnect();
   }
+}
+
+function explainRedisError(error: unknown, shown: string): unknown {
+  if (error instanceof CommandFailure) return error;
+  const reply = findReply(error);
+  if (reply && isAccessRefused(reply)) {
+    return new CommandFailure(
+      EXIT.usage,
+      `Redis at ${shown} refused access: ${safeText(reply.message)}\n\nPass the URL of a user for operators (docs/security.md) with --redis or REDIS_URL.`,
+    );
+  }
+  if (reply) return new CommandFailure(EXIT.unreachable, `Redis at ${shown} refused: ${safeText(reply.message)}`);
+  if (!(error instanceof InferqlError)) return error;
+  if (error.code !== 'UNAVAILABLE') return new CommandFailure(EXIT.failed, safeText(error.message));
+  const { message = '', code = '' } = (error.cause ?? {}) as { message?: string; code?: string };
+  const reason = safeText(message || code);
+  return new CommandFailure(EXIT.unreachable, `Redis does not respond at ${shown}${reason && `: ${reason}`}.`);
+}
+
+/** What Redis answered, if an error is or contains an error reply: a code in capitals, and a text. */
+function findReply(error: unknown): Error | undefined {
+  if (!(error instanceof Error)) return undefined;
+  if (/^-?[A-Z]{2,} /.test(error.message)) return error;
+  return findReply((error as { lastNodeError?: unknown }).lastNodeError ?? error.cause);
 }
 
 async function findRedis(env: NodeJS.ProcessEnv): Promise<string> {
@@ -67,15 +92,30 @@ async function openRedis(url: string): Promise<RedisConnection> {
   }
 }
 
-/** Connections of the role 'request' fail at once while they are not ready, so wait until this one is. */
-async function waitForConnection(redis: RedisConnection): Promise<void> {
-  redis.on('error', () => {});
-  if (redis.status === 'ready') return;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, CONNECT_MS);
-    redis.once('ready', () => {
-      clearTimeout(timer);
-      resolve();
-    });
+/**
+ * Connections of the role 'request' fail at once while they are not ready, so wait until this one is.
+ * @throws InferqlError UNAVAILABLE with the last failure, at once if Redis refuses the connection; the signal's reason
+ */
+async function waitForConnection(redis: RedisConnection, signal: AbortSignal): Promise<void> {
+  let failure: Error | undefined;
+  let end = () => {};
+  redis.on('error', (error: Error & { lastNodeError?: Error }) => {
+    failure = error.lastNodeError ?? error;
+    if (findReply(failure)) end();
   });
+  signal.throwIfAborted();
+  if (redis.status !== 'ready') {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, CONNECT_MS);
+      end = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      redis.once('ready', end);
+      signal.addEventListener('abort', end, { once: true });
+    });
+  }
+  signal.throwIfAborted();
+  // Connected to another database than the one in the URL, if that one was refused.
+  if (redis.status !== 'ready' || findReply(failure)) throw new InferqlError('UNAVAILABLE', { cause: failure });
 }

@@ -16,7 +16,8 @@ async function keys(...words: string[]): Promise<string[]> {
   const notes: string[] = [];
   const screen = { print: () => {}, note: (line: string) => notes.push(line) };
   const program = new Command().exitOverride();
-  addKeys(program, { env: {}, screen } as unknown as CommandContext);
+  const { signal } = new AbortController();
+  addKeys(program, { env: {}, signal, screen } as unknown as CommandContext);
   await program.parseAsync(['keys', ...words, '--redis', server.url], { from: 'user' });
   return notes;
 }

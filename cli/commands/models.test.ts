@@ -31,7 +31,8 @@ beforeEach(async () => {
 async function forget(...words: string[]): Promise<string> {
   const screen = { print: (line: string) => printed.push(line) };
   const program = new Command().exitOverride();
-  addModels(program, { env: {}, screen } as unknown as CommandContext);
+  const { signal } = new AbortController();
+  addModels(program, { env: {}, signal, screen } as unknown as CommandContext);
   try {
     await program.parseAsync(['models', 'forget', ...words, '--redis', server.url], { from: 'user' });
     return printed.join('\n');

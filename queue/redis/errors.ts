@@ -23,13 +23,18 @@ export function isRedisUnavailable(error: unknown): boolean {
   );
 }
 
+/** True if Redis answered that the user of this connection must not log in, or must not do this. */
+export function isAccessRefused(error: unknown): boolean {
+  return error instanceof Error && MISSING_RIGHTS.test(error.message);
+}
+
 /** Runs a command for a caller. Rejects with UNAVAILABLE if Redis cannot be used; every other error is passed on. */
 export async function callRedis<T>(command: () => Promise<T>): Promise<T> {
   try {
     return await command();
   } catch (cause) {
-    const isRefused = cause instanceof Error && MISSING_RIGHTS.test(cause.message);
-    if (isRefused || isRedisUnavailable(cause)) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000, cause });
+    if (isAccessRefused(cause) || isRedisUnavailable(cause))
+      throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000, cause });
     throw cause;
   }
 }
