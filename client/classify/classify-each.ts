@@ -1,6 +1,7 @@
 import type { SucceededPrediction } from '../answers/answer-types.ts';
 import type { ClassifyManyOptions, ClassifyOptions, Outcome } from '../client-types.ts';
 import { InferqlError } from '../errors.ts';
+import { openImageSource } from './image-source.ts';
 
 type Classify<Image> = (image: Image, options: ClassifyOptions) => Promise<SucceededPrediction>;
 
@@ -14,7 +15,7 @@ export async function* classifyEach<Image>(
   if (!(concurrency >= 1)) throw new RangeError('concurrency must be at least 1');
   const left = new AbortController();
   const either = signal ? AbortSignal.any([signal, left.signal]) : left.signal;
-  const source = Symbol.asyncIterator in images ? images[Symbol.asyncIterator]() : images[Symbol.iterator]();
+  const source = openImageSource(images, either);
   const total = Array.isArray(images) ? images.length : undefined;
   const running = new Map<number, Promise<Outcome<Image>>>();
   let next: Promise<IteratorResult<Image>> | undefined;
@@ -35,7 +36,12 @@ export async function* classifyEach<Image>(
 
   try {
     for (;;) {
-      if (!exhausted && !next && running.size < concurrency) next = Promise.resolve(source.next());
+      signal?.throwIfAborted();
+      if (!exhausted && !next && running.size < concurrency) {
+        next = source.next();
+        // It may reject while only running images are awaited.
+        next.catch(() => {});
+      }
       if (!next && running.size === 0) return;
       const first = await Promise.race<IteratorResult<Image> | Outcome<Image>>([
         ...running.values(),
@@ -61,7 +67,7 @@ export async function* classifyEach<Image>(
   } finally {
     left.abort(new DOMException('The loop over the outcomes was left early.', 'AbortError'));
     await Promise.allSettled(running.values());
-    if (!exhausted) await source.return?.();
+    if (!exhausted) await source.close();
   }
 }
 
