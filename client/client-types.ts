@@ -31,21 +31,26 @@ export interface CallOptions {
    * for each error, even if it is not `retryable`. Default: the client's option.
    */
   retryForMs?: number | ((error: InferqlError) => number) | undefined;
-  /** Called with each error that is retried. */
+  /** Called with each error that is retried. Default: the client's option. */
   onRetry?: ((error: InferqlError) => void) | undefined;
 }
 
 export interface ClientOptions {
   /** The GraphQL endpoint, or the address of the server. @default 'http://127.0.0.1:4000/graphql' */
   url?: string | URL;
-  /** An API key or a token, sent as `Authorization: Bearer KEY`. A function is called for each request, so that a token can be renewed. */
+  /**
+   * An API key or a token, sent as `Authorization: Bearer KEY`. A function is called for each request, so that a token can be renewed. What it
+   * throws ends the call unchanged; an {@link InferqlError} `UNREACHABLE` is retried.
+   */
   key?: string | undefined | (() => string | undefined | Promise<string | undefined>);
-  /** Headers sent with every HTTP request. If a function, it is called for each request. */
+  /** Headers sent with every HTTP request. If a function, it is called for each request, and its errors are treated like those of `key`. */
   headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
   /** Used instead of the global fetch. Upload progress is then not reported. */
   fetch?: typeof fetch;
   /** See {@link CallOptions.retryForMs}. @default 30_000 */
   retryForMs?: CallOptions['retryForMs'];
+  /** See {@link CallOptions.onRetry}. A call's own replaces it. */
+  onRetry?: CallOptions['onRetry'];
   /**
    * Time limit for an upload and its response, in milliseconds, plus one second per 32 kB; after that it counts as lost. @default 120_000
    */
@@ -55,7 +60,7 @@ export interface ClientOptions {
    * @default 30_000
    */
   idleTimeoutMs?: number;
-  /** Maximum number of concurrent uploads; the others wait. @default Infinity */
+  /** Maximum number of concurrent uploads, at least 1; the others wait. @default Infinity */
   maxUploads?: number;
   /**
    * How updates arrive. `event-stream`: one stream per watched prediction or queue. `shared`: one WebSocket for all; if none
@@ -170,7 +175,10 @@ export interface Client<Image = ImageInput> {
     images: Iterable<Image> | AsyncIterable<Image>,
     options?: ClassifyManyOptions<Image>,
   ): Promise<Outcome<Image>[]>;
-  /** Like classifyAll, but yields each outcome as soon as it is known. Leaving the loop cancels open predictions. */
+  /**
+   * Like classifyAll, but yields each outcome as soon as it is known. Leaving the loop cancels open predictions, and does not wait for the
+   * next image of the source.
+   */
   classifyEach(
     images: Iterable<Image> | AsyncIterable<Image>,
     options?: ClassifyManyOptions<Image>,

@@ -2,7 +2,7 @@ import type { SucceededPrediction } from './answers/answer-types.ts';
 import { classifyImage, submitImage } from './classify/classify.ts';
 import { classifyAll, classifyEach } from './classify/classify-each.ts';
 import { createSemaphore } from './classify/semaphore.ts';
-import type { ClassifyOptions, Client, ClientOptions, ImageInput } from './client-types.ts';
+import type { CallOptions, ClassifyOptions, Client, ClientOptions, ImageInput } from './client-types.ts';
 import { CancelDocument, LimitsDocument, ModelsDocument, QueueDocument, ReadDocument } from './generated/graphql.ts';
 import { withRetries } from './requests/retry.ts';
 import { Transport } from './requests/transport.ts';
@@ -18,6 +18,7 @@ export function createClientWith<Image>(
   options: ClientOptions = {},
 ): Client<Image> {
   const { requestTimeoutMs = 120_000, idleTimeoutMs = 30_000, maxUploads = Number.POSITIVE_INFINITY } = options;
+  if (!(maxUploads >= 1)) throw new RangeError('maxUploads must be at least 1');
   const url = endpointOf(options.url ?? DEFAULT_URL);
   const transport = new Transport({ ...options, url, requestTimeoutMs, idleTimeoutMs });
   const subscriber =
@@ -27,8 +28,12 @@ export function createClientWith<Image>(
   const uploads = { transport, subscriber, semaphore: createSemaphore(maxUploads) };
 
   /** A call's options, with the client's as defaults. */
-  function complete<Call extends { retryForMs?: ClientOptions['retryForMs'] }>(call: Call | undefined): Call {
-    return { ...call!, retryForMs: call?.retryForMs ?? options.retryForMs ?? 30_000 };
+  function complete<Call extends Pick<CallOptions, 'retryForMs' | 'onRetry'>>(call: Call | undefined): Call {
+    return {
+      ...call!,
+      retryForMs: call?.retryForMs ?? options.retryForMs ?? 30_000,
+      onRetry: call?.onRetry ?? options.onRetry,
+    };
   }
 
   const client: Client<Image> = {
@@ -76,7 +81,7 @@ export function createClientWith<Image>(
 
 /**
  * A client of one server, for browsers and Node.
- * @throws TypeError if the url is not an HTTP URL
+ * @throws TypeError if the url is not an HTTP URL, RangeError if `maxUploads` is less than 1
  * @example
  * const client = createClient({ url: 'https://photos.example.org', key: () => session.token });
  * const { result } = await client.classify(file);

@@ -64,7 +64,8 @@ export interface InferqlErrorDetails {
 }
 
 /**
- * Every error that this client throws, except the reason of an aborted signal, which is thrown unchanged.
+ * Every error that this client throws, except the reason of an aborted signal and the errors of your own functions (`key`, `headers`, and the
+ * source of images), which are thrown unchanged.
  * @example
  * try {
  *   await client.classify(file);

@@ -16,7 +16,7 @@ export type NodeImageInput = ImageInput | string | URL;
 
 /**
  * A client of one server. A file that cannot be read is an InferqlError UNREADABLE_FILE.
- * @throws TypeError if the url is not an HTTP URL
+ * @throws TypeError if the url is not an HTTP URL, RangeError if `maxUploads` is less than 1
  * @example
  * const client = createClient({ url: 'http://127.0.0.1:4000' });
  * const { result } = await client.classify('photo.jpg');

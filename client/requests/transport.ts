@@ -48,11 +48,34 @@ export class Transport {
     this.#fetch = settings.fetch ?? ((input, init) => fetch(input, init));
   }
 
-  /** The headers that show who calls. */
+  /**
+   * The headers that show who calls.
+   * @throws InferqlError UNAUTHENTICATED if no header can have the key; what the caller's function throws
+   */
   async authorization(): Promise<Record<string, string>> {
     const { key: given } = this.#settings;
-    const key = typeof given === 'function' ? await given() : given;
-    return key ? { authorization: `Bearer ${key}` } : {};
+    const key = (typeof given === 'function' ? await given() : given)?.trim();
+    if (!key) return {};
+    if (!/^[\x20-\x7e\xa0-\xff]+$/.test(key)) {
+      throw new InferqlError('UNAUTHENTICATED', 'The key has characters that no key can have, such as a curly quote.');
+    }
+    return { authorization: `Bearer ${key}` };
+  }
+
+  /** The headers of each request. They are read before it: what `key` and `headers` throw is not a lost connection, and not retried. */
+  async #makeHeaders(signal: AbortSignal | undefined): Promise<Record<string, string>> {
+    try {
+      const { headers: given } = this.#settings;
+      const own = typeof given === 'function' ? await given() : given;
+      // The server accepts mutations and uploads only with this header, so that no other web page can send them.
+      const headers = { 'x-graphql-yoga-csrf': '1', ...(await this.authorization()), ...own };
+      // Throws if a name or a value is not valid.
+      void new Headers(headers);
+      return headers;
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
   }
 
   /**
@@ -71,15 +94,16 @@ export class Transport {
   /**
    * Sends the text of a query.
    * @returns the text of the response, and the response for its status and headers
-   * @throws InferqlError, UNREACHABLE if there is none; the signal's reason once it is aborted
+   * @throws InferqlError, UNREACHABLE if there is none; the signal's reason once it is aborted; what `key` and `headers` throw
    */
   async ask(query: string, variables: object, signal?: AbortSignal): Promise<{ text: string; response: Response }> {
     const { requestTimeoutMs, idleTimeoutMs } = this.#settings;
+    const headers = await this.#makeHeaders(signal);
     // Everything but uploads and subscriptions is answered at once.
     const timeout = AbortSignal.timeout(Math.min(requestTimeoutMs, idleTimeoutMs));
     const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
     try {
-      const response = await this.#sendJson({ query, variables }, JSON_ACCEPT, either);
+      const response = await this.#sendJson({ query, variables }, { accept: JSON_ACCEPT, ...headers }, either);
       return { text: await response.text(), response };
     } catch (error) {
       signal?.throwIfAborted();
@@ -98,13 +122,14 @@ export class Transport {
     options: SendOptions<Variables> = {},
   ): AsyncGenerator<Piece<Data>, void, undefined> {
     const { signal, file } = options;
+    const headers = await this.#makeHeaders(signal);
     const upload = this.#line.begin(file?.blob.size ?? 0);
     const silence = new SilenceLimit(upload, signal);
     try {
       const operation = { query: document.toString(), variables };
       const response = file
-        ? await this.#sendFile(operation, file, options, upload, silence.signal)
-        : await this.#sendJson(operation, EVENT_STREAM, silence.signal);
+        ? await this.#sendFile(operation, { ...options, file }, headers, upload, silence.signal)
+        : await this.#sendJson(operation, { accept: EVENT_STREAM, ...headers }, silence.signal);
       upload.end();
       if (response.body && response.headers.get('content-type')?.startsWith(EVENT_STREAM)) {
         yield* this.#readEvents<Data>(response.body, response, silence);
@@ -151,8 +176,8 @@ export class Transport {
 
   #sendFile<Variables>(
     operation: object,
-    file: NonNullable<SendOptions<Variables>['file']>,
-    { onProgress, isSingle = false }: SendOptions<Variables>,
+    { file, onProgress, isSingle = false }: SendOptions<Variables> & Required<Pick<SendOptions<Variables>, 'file'>>,
+    headers: Record<string, string>,
     upload: SharedUpload,
     signal: AbortSignal,
   ): Promise<Response> {
@@ -164,14 +189,14 @@ export class Transport {
     const through = hasProgress ? createUploadFetch(report) : this.#fetch;
     return this.#send(
       multipartBody(operation, file),
-      { accept: isSingle ? JSON_ACCEPT : EVENT_STREAM },
+      { accept: isSingle ? JSON_ACCEPT : EVENT_STREAM, ...headers },
       signal,
       through,
     );
   }
 
-  #sendJson(operation: object, accept: string, signal: AbortSignal): Promise<Response> {
-    return this.#send(JSON.stringify(operation), { accept, ...JSON_TYPE }, signal);
+  #sendJson(operation: object, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    return this.#send(JSON.stringify(operation), { ...JSON_TYPE, ...headers }, signal);
   }
 
   async #send(
@@ -180,15 +205,7 @@ export class Transport {
     signal: AbortSignal,
     through = this.#fetch,
   ): Promise<Response> {
-    const { url, headers: given } = this.#settings;
-    const own = typeof given === 'function' ? await given() : given;
-    const response = await through(url, {
-      method: 'POST',
-      // The server accepts mutations and uploads only with this header, so that no other web page can send them.
-      headers: { ...headers, 'x-graphql-yoga-csrf': '1', ...(await this.authorization()), ...own },
-      body,
-      signal,
-    });
+    const response = await through(this.#settings.url, { method: 'POST', headers, body, signal });
     this.#hasAnswered = true;
     return response;
   }

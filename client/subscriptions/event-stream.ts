@@ -48,7 +48,8 @@ export function openEventStream(
       sink.complete();
     } catch (error) {
       if (signal.aborted) return;
-      const { code, httpStatus } = error instanceof InferqlError ? error : {};
+      // An error of the caller's own functions comes before any request.
+      const { code = 'UNREACHABLE', httpStatus } = error instanceof InferqlError ? error : {};
       // A gateway whose server is down for now (5xx) may well pass event streams.
       if (httpStatus !== undefined && httpStatus < 500) return withhold();
       end();

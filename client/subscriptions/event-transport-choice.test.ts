@@ -33,6 +33,16 @@ test('a silent WebSocket is abandoned after five seconds', () => {
   expect(transports).toEqual(['event-stream']);
 });
 
+test('a subscription that is added meanwhile does not prolong the five seconds', () => {
+  const choice = create();
+  for (let i = 0; i < 4; i++) {
+    vi.advanceTimersByTime(1_000);
+    choice.socketStarted();
+  }
+  vi.advanceTimersByTime(1_000);
+  expect(transports).toEqual(['event-stream']);
+});
+
 test('after a WebSocket was open, its return is awaited', () => {
   const choice = create();
   choice.socketOpened();

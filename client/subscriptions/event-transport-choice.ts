@@ -6,7 +6,7 @@ export type EventTransport = 'websocket' | 'event-stream' | 'polling';
 /** Decides on the transport from what the transports report. */
 export interface EventTransportChoice {
   get(): EventTransport;
-  /** The WebSocket is about to be opened. */
+  /** The WebSocket is about to be opened, or something else waits for it. */
   socketStarted(): void;
   socketOpened(): void;
   socketClosed(): void;
@@ -44,19 +44,23 @@ export function createEventTransportChoice(onChange: (transport: EventTransport)
     transport = next;
     onChange(next);
   };
-  const leaveSocket = () => {
+  const stopPatience = () => {
     clearTimeout(patience);
+    patience = undefined;
+  };
+  const leaveSocket = () => {
+    stopPatience();
     if (!wasOpen) set(transport === 'websocket' ? 'event-stream' : transport);
   };
 
   return {
     get: () => transport,
     socketStarted() {
-      clearTimeout(patience);
-      if (!wasOpen && transport === 'websocket') patience = setTimeout(leaveSocket, MAX_FIRST_OPENING_MS);
+      // Later subscriptions do not prolong it.
+      if (!wasOpen && transport === 'websocket') patience ??= setTimeout(leaveSocket, MAX_FIRST_OPENING_MS);
     },
     socketOpened() {
-      clearTimeout(patience);
+      stopPatience();
       wasOpen = true;
       returns = 0;
       set('websocket');
@@ -69,9 +73,7 @@ export function createEventTransportChoice(onChange: (transport: EventTransport)
     streamWithheld() {
       if (transport === 'event-stream') set('polling');
     },
-    pause() {
-      clearTimeout(patience);
-    },
+    pause: stopPatience,
     getSocketWaitMs: (retries) => (transport === 'websocket' ? reconnectDelayMs(retries) : returnDelayMs(returns++)),
   };
 }

@@ -168,7 +168,13 @@ function readPart(answer: Answer, index: number, count: number, response: Respon
   if (error) throw readError(error, response);
   const value = name === undefined ? undefined : data?.[name];
   // A subscription reports an error if a query returns null.
-  if (value === null || value === undefined)
-    throw new InferqlError('NOT_FOUND', 'There is no prediction with that id, or it ended long ago.');
+  if (value === null || value === undefined) throw notFound(name);
   return { [count === 1 ? name! : 'prediction']: value };
+}
+
+/** With the codes and texts of the server's subscriptions. */
+function notFound(field: string | undefined): InferqlError {
+  return field === 'queue'
+    ? new InferqlError('MODEL_NOT_FOUND', 'There is no model with that name.')
+    : new InferqlError('NOT_FOUND', 'There is no prediction with that id, or it ended long ago.');
 }

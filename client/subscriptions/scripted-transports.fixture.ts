@@ -57,6 +57,8 @@ interface Asked {
 export const asked: Asked[] = [];
 export let connections: Connection[];
 let client: Client;
+/** What the client calls for its key. */
+export let caller: { readKey(): string };
 export let seen: Record<string, string[]>;
 
 export const isStream = ({ accept }: Asked) => accept === 'text/event-stream';
@@ -80,6 +82,7 @@ beforeEach(() => {
   asked.length = 0;
   connections = [];
   seen = {};
+  caller = { readKey: () => 'secret' };
   ScriptedSocket.made = [];
   vi.stubGlobal('WebSocket', ScriptedSocket);
   const scriptedFetch = (_url: unknown, { headers, body, signal }: RequestInit = {}) => {
@@ -92,7 +95,7 @@ beforeEach(() => {
   };
   client = createClient({
     url: 'http://server',
-    key: 'secret',
+    key: () => caller.readKey(),
     subscriptions: 'shared',
     onConnection: (connection) => connections.push(connection),
     fetch: scriptedFetch as typeof fetch,
@@ -109,12 +112,25 @@ afterEach(async () => {
 
 /** Watches a prediction, and notes its states and its end. */
 export function watch(id: string, options: Parameters<Client['watch']>[1] = {}): () => void {
+  return note(id, async (states, signal) => {
+    for await (const { status } of client.watch(id, { signal, ...options })) states.push(status);
+  });
+}
+
+/** Watches a model's queue, and notes how many wait and its end. */
+export function watchQueue(model: string): () => void {
+  return note(model, async (states, signal) => {
+    for await (const { waiting } of client.watchQueue(model, { signal })) states.push(String(waiting));
+  });
+}
+
+function note(name: string, follow: (states: string[], signal: AbortSignal) => Promise<void>): () => void {
   const states: string[] = [];
-  seen[id] = states;
+  seen[name] = states;
   const stop = new AbortController();
   void (async () => {
     try {
-      for await (const { status } of client.watch(id, { signal: stop.signal, ...options })) states.push(status);
+      await follow(states, stop.signal);
       states.push('end');
     } catch (error) {
       if (!stop.signal.aborted) states.push(error instanceof InferqlError ? error.code : String(error));

@@ -2,10 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildSchema, parse, validate } from 'graphql';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { InferqlError } from '../errors.ts';
 import {
   answerPolls,
   asked,
+  caller,
   dataOf,
   isStream,
   lastConnection,
@@ -17,6 +19,7 @@ import {
   settle,
   stateOf,
   watch,
+  watchQueue,
 } from './scripted-transports.fixture.ts';
 
 const schema = buildSchema(readFileSync(join(import.meta.dirname, '../../schema.graphql'), 'utf8'));
@@ -89,6 +92,17 @@ test('a server that allows fewer aliases is asked for each prediction separately
   await settle();
   expect(await answerPolls()).toEqual([['a'], ['b']]);
   expect(seen).toMatchObject({ a: ['QUEUED'], b: ['QUEUED'] });
+});
+
+test('the polled queue of an unknown model ends as its subscription does', async () => {
+  vi.stubGlobal('WebSocket', undefined);
+  for (const id of ['x', 'y', 'z']) watch(id);
+  watchQueue('unknown');
+  await settle();
+  const [poll] = asked.filter((each) => !isStream(each));
+  poll!.answer(new Response(JSON.stringify({ data: { queue: null } })));
+  await settle();
+  expect(seen.unknown).toEqual(['MODEL_NOT_FOUND']);
 });
 
 test('an ended stream makes room for the next subscription', async () => {
@@ -196,3 +210,40 @@ test.each(['the WebSocket', 'event streams'])(
     expect(lastConnection()).toBe('idle');
   },
 );
+
+describe.each([
+  ['ends subscriptions with its error', () => new Error('signed out'), ['Error: signed out']],
+  ['is called again after UNREACHABLE', () => new InferqlError('UNREACHABLE', 'busy'), []],
+])('a function for the key that throws %s', (_what, makeError, end) => {
+  const fail = () => {
+    throw makeError();
+  };
+
+  test('over a WebSocket', async () => {
+    caller.readKey = fail;
+    watch('a');
+    await settle();
+    lastSocket().onopen?.();
+    await settle();
+    expect(seen.a).toEqual(end);
+    caller.readKey = () => 'secret';
+    watch('b');
+    await pass(500);
+    await lastSocket().accept();
+    const ids = lastSocket().subscribed.map(({ payload }) => payload!.variables.id);
+    expect(ids).toEqual(end.length > 0 ? ['b'] : ['a', 'b']);
+  });
+
+  test('over event streams and polls', async () => {
+    vi.stubGlobal('WebSocket', undefined);
+    caller.readKey = fail;
+    const ids = ['a', 'b', 'c', 'polled'];
+    for (const id of ids) watch(id);
+    await pass(1_000);
+    expect(seen).toEqual(Object.fromEntries(ids.map((id) => [id, end])));
+    expect(asked).toEqual([]);
+    caller.readKey = () => 'secret';
+    await pass(2_000);
+    expect(asked.flatMap((each) => each.ids).sort()).toEqual(end.length > 0 ? [] : ids);
+  });
+});

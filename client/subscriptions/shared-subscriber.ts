@@ -1,5 +1,5 @@
 import type { Connection } from '../client-types.ts';
-import type { InferqlError } from '../errors.ts';
+import { InferqlError } from '../errors.ts';
 import type { Transport } from '../requests/transport.ts';
 import { openEventStream } from './event-stream.ts';
 import {
@@ -190,13 +190,16 @@ export class SharedSubscriber implements Subscriber {
     };
   }
 
-  #onSocketClosed(error: InferqlError): void {
-    const isRefused = error.code === 'UNAUTHENTICATED';
+  #onSocketClosed(error: unknown): void {
+    const isLost = error instanceof InferqlError && error.code !== 'UNAUTHENTICATED';
     if (this.#choice.get() === 'websocket') {
       this.#setConnection('connecting');
-      for (const each of [...this.#running]) (isRefused ? each.sink.error : each.onLost)(error);
+      for (const each of [...this.#running]) {
+        if (isLost) each.onLost(error);
+        else each.sink.error(error);
+      }
     }
-    if (!isRefused) this.#choice.socketClosed();
+    if (isLost) this.#choice.socketClosed();
   }
 
   #setConnection(next: Connection): void {

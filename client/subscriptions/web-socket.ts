@@ -7,13 +7,16 @@ import type { Sink, SubscriptionRequest } from './subscriber.ts';
 interface SocketOptions {
   /** The GraphQL endpoint, over HTTP. */
   url: URL;
-  /** The first message's content, which identifies the caller. */
+  /** The first message's content, which identifies the caller. If it rejects, the connection is closed with that error. */
   getParams(): Promise<Record<string, string>>;
   /** @param retries the number of retries since it was last open */
   getWaitMs(retries: number): number;
   onOpened(): void;
-  /** The connection was lost, or could not be opened. UNAUTHENTICATED: the server does not accept the caller. */
-  onClosed(error: InferqlError): void;
+  /**
+   * The connection was lost, or could not be opened. UNAUTHENTICATED: the server does not accept the caller. Any other error than an
+   * InferqlError is the caller's own.
+   */
+  onClosed(error: unknown): void;
 }
 
 const ACK_WAIT_MS = 5_000;
@@ -74,9 +77,7 @@ export class SharedSocket {
     opened.onopen = () => {
       getParams().then(
         (payload) => this.#socket === opened && this.#send({ type: 'connection_init', payload }),
-        (cause: unknown) =>
-          this.#socket === opened &&
-          this.#lose(new InferqlError('UNREACHABLE', 'The key could not be read.', { cause })),
+        (error: unknown) => this.#socket === opened && this.#lose(error),
       );
     };
     opened.onmessage = ({ data }) => this.#receive(parseAnswer(String(data)) as Message | undefined);
@@ -142,7 +143,7 @@ export class SharedSocket {
     this.#lose(new InferqlError('UNREACHABLE', 'The WebSocket connection timed out.'));
   }
 
-  #lose(error: InferqlError): void {
+  #lose(error: unknown): void {
     this.#drop();
     this.#options.onClosed(error);
     if (this.#isStarted) this.#retryTimer = setTimeout(() => this.#open(), this.#options.getWaitMs(this.#retries++));
