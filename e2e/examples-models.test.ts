@@ -1,4 +1,4 @@
-/** The models of examples/, served from their folder, and what uses their outputs. */
+/** The models of examples/, served from their folder by a server that requires keys, and what uses their outputs. */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -7,16 +7,24 @@ import { promisify } from 'node:util';
 import { buildSystem, projectDir } from '@inferql/testing/build';
 import { makePng } from '@inferql/testing/data/test-images';
 import { send } from '@inferql/testing/system/graphql-client';
+import { withKeyStore } from '@inferql/testing/system/key-store';
 import { startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
 const examples = join(projectDir, 'examples');
 let system: TestSystem;
+let key: string;
 let dir: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'inferql-example-models-'));
-  system = await startSystem({ models: [], env: { INFERQL_MODELS_DIR: join(examples, 'models') } });
+  system = await startSystem({
+    models: [],
+    env: { INFERQL_MODELS_DIR: join(examples, 'models'), INFERQL_AUTH: 'keys' },
+  });
+  key = await withKeyStore(system.redis.url, async (store) => {
+    return (await store.create({ tenant: 'examples', scopes: ['infer', 'read'] })).text;
+  });
 });
 
 afterAll(async () => {
@@ -34,6 +42,8 @@ test('brightness: an engine of a few lines classifies', async () => {
       variables: { image: null },
       files: { image: makePng(40, 40, [255, 255, 255]) },
     },
+    undefined,
+    { authorization: `Bearer ${key}` },
   );
   expect(data!.classifyImage.result.labels).toEqual([
     { name: 'bright', score: 1 },
@@ -55,7 +65,7 @@ test('palette: images are compared by their embeddings, and the second head give
   for (const [name, color] of Object.entries(files)) await writeFile(join(dir, name), makePng(20, 20, color));
   const { stdout } = await promisify(execFile)(process.execPath, ['similar.mjs', ...Object.keys(files)], {
     cwd: dir,
-    env: { PATH: process.env.PATH!, INFERQL_URL: system.url },
+    env: { PATH: process.env.PATH!, INFERQL_URL: system.url, INFERQL_KEY: key },
   });
   expect(stdout).toBe(
     [

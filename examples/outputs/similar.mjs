@@ -2,7 +2,8 @@
 // It needs the model of ../models/palette on the server, and `npm install @inferql/client`.
 import { createClient, readValues } from '@inferql/client/node';
 
-const client = createClient(process.env.INFERQL_URL ? { url: process.env.INFERQL_URL } : {});
+const { INFERQL_URL: url, INFERQL_KEY: key } = process.env;
+const client = createClient({ url, key });
 const files = process.argv.slice(2);
 const outcomes = await client.classifyAll(files, { model: 'palette', outputs: true });
 
