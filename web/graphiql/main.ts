@@ -20,8 +20,11 @@ globalThis.MonacoEnvironment = {
 const panel = createPanel();
 globalThis.fetch = createSupplyingFetch(createKeyFetch(globalThis.fetch.bind(globalThis), askForKey), panel);
 
-function askForKey(): string | undefined {
-  return prompt('This server requires an API key. GraphiQL needs one with the scope operate.')?.trim() || undefined;
+function askForKey(reason: string | undefined): string | undefined {
+  const text = reason
+    ? `${reason} Enter another API key, or cancel.`
+    : 'This server requires an API key. GraphiQL needs one with the scope operate.';
+  return prompt(text)?.trim() || undefined;
 }
 
 const root = document.getElementById('root')!;

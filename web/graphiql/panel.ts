@@ -19,8 +19,8 @@ export function createPanel(): Panel {
     );
     hint.textContent =
       files.length === 0
-        ? 'Sent for Upload variables without a value.'
-        : `Sent for ${files.length === 1 ? 'the Upload variable' : 'the Upload variables'} without a value.`;
+        ? 'Sent for required Upload variables without a value.'
+        : `Sent for the required ${files.length === 1 ? 'Upload variable' : 'Upload variables'} without a value.`;
     id.textContent = lastId === undefined ? '' : `$id, if it has no value: ${lastId}`;
     id.hidden = lastId === undefined;
   };
@@ -29,8 +29,9 @@ export function createPanel(): Panel {
     show();
   };
   const addSample = async (sample: Sample) => {
-    const file = await fetchSample(sample);
-    setFiles([...files, file]);
+    const file = await fetchSample(sample).catch(() => undefined);
+    if (file) setFiles([...files, file]);
+    else hint.textContent = `${sample.name} could not be loaded. Try again.`;
   };
 
   for (const sample of SAMPLES) {

@@ -20,6 +20,13 @@ test('the variables of the chosen operation that have no value are found', () =>
   expect(findOpenVariables({ query, operationName: 'Read', variables: { id: 'x' } })).toEqual([]);
 });
 
+test.each(['$image: Upload, $url: String', '$images: [Upload!]', '$id: ID', '$id: ID! = "a.1"'])(
+  'a variable that may be omitted is not filled in: %s',
+  (variables) => {
+    expect(findOpenVariables({ query: `query (${variables}) { __typename }` })).toEqual([]);
+  },
+);
+
 test('a document that cannot be read is left to the server', () => {
   expect(findOpenVariables({ query: 'mutation (' })).toEqual([]);
 });

@@ -20,7 +20,8 @@ export interface OpenVariable {
  */
 export function findOpenVariables({ query, operationName, variables }: GraphQLParams): OpenVariable[] {
   const found: OpenVariable[] = [];
-  for (const { variable, type } of findOperation(query, operationName)?.variableDefinitions ?? []) {
+  for (const { variable, type, defaultValue } of findOperation(query, operationName)?.variableDefinitions ?? []) {
+    if (type.kind !== Kind.NON_NULL_TYPE || defaultValue) continue;
     const name = variable.name.value;
     const { typeName, isList } = unwrapType(type);
     const isMissing = variables?.[name] === undefined || variables[name] === null || variables[name] === '';

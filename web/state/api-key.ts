@@ -19,21 +19,44 @@ export function keepApiKey(key: string | undefined): void {
   }
 }
 
+export const UNSENDABLE_KEY = 'This key has characters that no key can have.';
+
+/** Whether a header can have the key: one that was copied from a document may have a curly quote. */
+export function isSendable(key: string): boolean {
+  try {
+    return new Headers({ authorization: `Bearer ${key}` }).has('authorization');
+  } catch {
+    return false;
+  }
+}
+
+/** What the page does: it sends photos, and reads predictions, models and queues. */
+const NEEDED_SCOPES = ['INFER', 'READ'];
+
 /**
  * Asks the server about a key.
- * @returns why it is refused, or undefined if it is valid
+ * @returns why it is refused, or why the page cannot use it; undefined if it is good
  */
 export async function findRefusal(origin: string, key: string): Promise<string | undefined> {
+  if (!isSendable(key)) return UNSENDABLE_KEY;
   try {
     const response = await fetch(`${origin}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json', authorization: `Bearer ${key}` },
-      body: JSON.stringify({ query: '{ viewer { tenant } }' }),
+      body: JSON.stringify({ query: '{ viewer { scopes } }' }),
     });
-    if (response.ok) return undefined;
-    const answer = (await response.json()) as { errors?: { message?: string }[] };
-    return answer.errors?.[0]?.message ?? 'The server rejected this key.';
+    const { data, errors } = (await response.json()) as ViewerAnswer;
+    const scopes = data?.viewer?.scopes;
+    if (!response.ok || !scopes) return errors?.[0]?.message ?? 'The server rejected this key.';
+    const missing = NEEDED_SCOPES.filter((scope) => !scopes.includes(scope)).map((scope) => scope.toLowerCase());
+    if (missing.length === 0) return undefined;
+    return `This page needs a key with the scopes infer and read. This key does not have ${missing.join(' and ')}.`;
   } catch {
     return 'The server is not responding.';
   }
+}
+
+interface ViewerAnswer {
+  data?: { viewer?: { scopes?: string[] } } | null;
+  errors?: { message?: string }[];
 }
