@@ -16,7 +16,10 @@ export const SAMPLES: readonly Sample[] = [
   { name: 'rocket.jpg', url: rocket, what: 'a rocket' },
 ];
 
+/** @throws if the server does not send it, or a proxy's page came in its place */
 export async function fetchSample({ name, url }: Sample): Promise<File> {
-  const image = await (await fetch(url)).blob();
+  const response = await fetch(url);
+  const image = await response.blob();
+  if (!response.ok || !image.type.startsWith('image/')) throw new Error(`${name} could not be loaded.`);
   return new File([image], name, { type: image.type });
 }

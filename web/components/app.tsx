@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import type { Api } from '../state/api.ts';
 import type { Board } from '../state/board.ts';
+import type { Dropped } from '../state/dropped-files.ts';
 import { readPredictionId } from '../state/location.ts';
 import { AddPhotos } from './add-photos.tsx';
 import { Announcer } from './announcer.tsx';
@@ -19,7 +20,7 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
   const model = models.some(({ name }) => name === chosen) ? chosen : undefined;
   const cards = useCards(board);
   const [lost, setLost] = useState(notSent);
-  const [leftOut, setLeftOut] = useState<readonly string[]>([]);
+  const [{ leftOut, unreadable }, setSkipped] = useState<Omit<Dropped, 'files'>>({ leftOut: [], unreadable: [] });
   const [path, goTo] = usePath();
   const predictionId = readPredictionId(path);
 
@@ -46,7 +47,7 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
       <Header api={api} models={models} model={model} onModel={setChosen} goTo={goTo} />
       <main ref={main} tabIndex={-1}>
         <QueueStrip api={api} model={model} />
-        <DropAnywhere onFiles={add} onLeftOut={setLeftOut} />
+        <DropAnywhere onFiles={add} onSkipped={setSkipped} />
         {lost.length > 0 && (
           <Notice
             title="Not sent before the page was closed. Add them again:"
@@ -55,7 +56,18 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
           />
         )}
         {leftOut.length > 0 && (
-          <Notice title="Skipped, because they are not images:" names={leftOut} onClose={() => setLeftOut([])} />
+          <Notice
+            title="Skipped, because they are not images:"
+            names={leftOut}
+            onClose={() => setSkipped({ leftOut: [], unreadable })}
+          />
+        )}
+        {unreadable.length > 0 && (
+          <Notice
+            title="Skipped, because the browser cannot read them:"
+            names={unreadable}
+            onClose={() => setSkipped({ leftOut, unreadable: [] })}
+          />
         )}
         {predictionId === undefined ? (
           <>

@@ -1,6 +1,7 @@
 import type { Prediction } from '@inferql/client';
 import { useState } from 'react';
 import type { Card } from '../state/card.ts';
+import { copyText } from '../state/clipboard.ts';
 import { formatSeconds } from '../state/format.ts';
 import { predictionPath } from '../state/location.ts';
 import { LinkIcon } from './icons.tsx';
@@ -49,18 +50,18 @@ function describeRun({ model, timings, batchSize, cached }: Prediction): string 
 }
 
 function CopyLink({ path }: { path: string }) {
-  const [copied, setCopied] = useState(false);
+  const [outcome, setOutcome] = useState<string>();
   const copy = async () => {
-    await navigator.clipboard.writeText(new URL(path, location.href).href);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 2_000);
+    const isCopied = await copyText(new URL(path, location.href).href);
+    setOutcome(isCopied ? 'Copied' : 'Could not copy');
+    setTimeout(() => setOutcome(undefined), 2_000);
   };
   // Only a page with a secure origin may write to the clipboard; the page's address can be copied by hand.
   if (!navigator.clipboard) return null;
   return (
     <button type="button" className="button button-quiet copy-link" onClick={() => void copy()}>
       <LinkIcon />
-      {copied ? 'Copied' : 'Copy link'}
+      {outcome ?? 'Copy link'}
     </button>
   );
 }

@@ -18,8 +18,10 @@ const CHANGE_TEXTS = {
 /** The center of the image, with progress and heatmap over it. */
 export function CardPhoto({ card, model, busy }: CardPhotoProps) {
   const [size, setSize] = useState<Box>();
-  const [broken, setBroken] = useState(false);
+  const [brokenUrl, setBrokenUrl] = useState<string>();
   const { name, photoUrl, phase, heatmap } = card;
+  // A later URL of the same image may work.
+  const broken = brokenUrl !== undefined && brokenUrl === photoUrl;
   const place = model && size && placeHeatmap(findHeatmapBox(model.input, size), size);
   const chosen = card.prediction?.result?.labels.find(({ index }) => index === heatmap?.index);
   const label = chosen && formatLabel(chosen.name);
@@ -34,7 +36,7 @@ export function CardPhoto({ card, model, busy }: CardPhotoProps) {
           onLoad={({ currentTarget }) =>
             setSize({ width: currentTarget.naturalWidth, height: currentTarget.naturalHeight })
           }
-          onError={() => setBroken(true)}
+          onError={() => setBrokenUrl(photoUrl)}
         />
       ) : (
         <p className="card-no-photo">

@@ -1,17 +1,17 @@
 import { useEffect, useRef, useState } from 'react';
-import { readDroppedFiles } from '../state/dropped-files.ts';
+import { type Dropped, readDroppedFiles } from '../state/dropped-files.ts';
 
 interface DropAnywhereProps {
   onFiles(files: File[]): void;
-  /** Gets the names of files in dropped folders that are not images. */
-  onLeftOut(names: string[]): void;
+  /** Gets the names of what is not sent, after each drop. */
+  onSkipped(skipped: Omit<Dropped, 'files'>): void;
 }
 
 /** Takes images that are dropped or pasted anywhere on the page. A drop is always handled, since the browser would leave the page. */
-export function DropAnywhere({ onFiles, onLeftOut }: DropAnywhereProps) {
+export function DropAnywhere({ onFiles, onSkipped }: DropAnywhereProps) {
   const [dragging, setDragging] = useState(false);
-  const latest = useRef({ onFiles, onLeftOut });
-  latest.current = { onFiles, onLeftOut };
+  const latest = useRef({ onFiles, onSkipped });
+  latest.current = { onFiles, onSkipped };
 
   useEffect(() => {
     const take = (files: File[]) => files.length > 0 && latest.current.onFiles(files);
@@ -28,9 +28,9 @@ export function DropAnywhere({ onFiles, onLeftOut }: DropAnywhereProps) {
       setDragging(false);
       if (!event.dataTransfer?.types.includes('Files')) return;
       event.preventDefault();
-      void readDroppedFiles(event.dataTransfer).then(({ files, leftOut }) => {
+      void readDroppedFiles(event.dataTransfer).then(({ files, ...skipped }) => {
         take(files);
-        latest.current.onLeftOut(leftOut);
+        latest.current.onSkipped(skipped);
       });
     };
     addEventListener('paste', paste);

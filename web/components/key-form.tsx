@@ -29,7 +29,9 @@ export function KeyForm({ refusal, check, onKey }: KeyFormProps) {
       <form onSubmit={(event) => void submit(event)}>
         <h1>InferQL</h1>
         <label htmlFor="key">API key</label>
-        <p id="key-hint">This server requires an API key. This tab keeps it until you close it.</p>
+        <p id="key-hint">
+          This server requires an API key with the scopes infer and read. This tab keeps it until you close it.
+        </p>
         <input
           id="key"
           name="key"

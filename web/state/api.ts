@@ -1,4 +1,4 @@
-import { type Client, type Connection, createClient } from '@inferql/client';
+import { type Client, type Connection, createClient, type InferqlError } from '@inferql/client';
 import { isPassing, readProblem } from './request-problem.ts';
 
 /** The server's API, and how the page is connected to it. */
@@ -7,6 +7,8 @@ export interface Api {
   getConnection(): Connection;
   /** Calls back at each change of the connection. Returns a function that stops that. */
   onConnection(listener: () => void): () => void;
+  /** Whether an error says that the server does not accept the key, or that the key may not read. */
+  isRefusal(error: InferqlError): boolean;
   /** To be called when the server does not accept the key, or no longer. */
   refuse(): void;
 }
@@ -48,6 +50,11 @@ export function createApi(origin: string, { key, onRefused }: ApiOptions): Api {
     onConnection(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    isRefusal({ code, httpStatus }) {
+      if (httpStatus !== undefined) return false;
+      // Without a key, the server knows its callers in another way, which no key changes.
+      return code === 'UNAUTHENTICATED' || (code === 'FORBIDDEN' && key !== undefined);
     },
     refuse() {
       if (isRefused) return;

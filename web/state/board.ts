@@ -1,7 +1,7 @@
 import type { Prediction } from '@inferql/client';
 import type { Api } from './api.ts';
 import { makeSmallCopy } from './browser-images.ts';
-import { type Card, hasEnded } from './card.ts';
+import { type Card, hasEnded, predictionIdOf } from './card.ts';
 import { readProblem } from './request-problem.ts';
 import type { SmallCopy } from './shrink-image.worker.ts';
 import { createThrottle } from './throttle.ts';
@@ -13,6 +13,8 @@ const MIN_NOTIFY_INTERVAL_MS = 40;
 
 /** Larger files are shown only as small copies: many phone photos fill a browser's memory, and scroll slowly. */
 const MAX_SHOWN_BYTES = 500_000;
+
+type MakeCopy = (file: File, signal: AbortSignal) => Promise<SmallCopy | undefined>;
 
 interface Source {
   file: File | undefined;
@@ -26,13 +28,18 @@ interface Source {
 /** The images on the page: their states, and the actions on them. Begins empty. */
 export class Board {
   readonly #client: Api['client'];
+  readonly #makeCopy: MakeCopy;
   readonly #listeners = new Set<() => void>();
   readonly #sources = new Map<string, Source>();
   #cards: readonly Card[] = [];
   #count = 0;
+  /** Still shown until the next notification. */
+  readonly #replacedUrls: string[] = [];
 
-  constructor({ client }: Api) {
+  /** @param makeCopy makes the small copy of a file */
+  constructor({ client }: Api, makeCopy: MakeCopy = makeSmallCopy) {
     this.#client = client;
+    this.#makeCopy = makeCopy;
   }
 
   readonly getCards = (): readonly Card[] => this.#cards;
@@ -53,7 +60,7 @@ export class Board {
     this.#setCards([...fresh.map(({ card }) => card), ...this.#cards]);
     for (const { file, card } of fresh) {
       const [stop, removed] = [new AbortController(), new AbortController()];
-      this.#sources.set(card.key, { file, stop, removed, copy: this.#makeCopy(card.key, file, removed.signal) });
+      this.#sources.set(card.key, { file, stop, removed, copy: this.#showCopy(card.key, file, removed.signal) });
       this.#start(card.key, file, model, stop);
     }
   }
@@ -78,8 +85,9 @@ export class Board {
   cancel(key: string): void {
     const card = this.#find(key);
     if (!card || hasEnded(card)) return;
-    if (card.prediction) {
-      if (!card.isCanceling) void this.#cancelPrediction(key, card.prediction.id);
+    const id = predictionIdOf(card);
+    if (id !== undefined) {
+      if (!card.isCanceling) void this.#cancelPrediction(key, id);
       return;
     }
     this.#update(key, { phase: { kind: 'withdrawn' } });
@@ -180,13 +188,13 @@ export class Board {
     }
   }
 
-  /** Shows the small copy, once there is one, instead of a large image. */
-  #makeCopy(key: string, file: File, signal: AbortSignal): Promise<SmallCopy | undefined> {
-    const copy = makeSmallCopy(file, signal).catch(() => undefined);
+  /** Makes the small copy, and shows it instead of a large image once there is one. */
+  #showCopy(key: string, file: File, signal: AbortSignal): Promise<SmallCopy | undefined> {
+    const copy = this.#makeCopy(file, signal).catch(() => undefined);
     void copy.then((made) => {
       const card = this.#find(key);
       if (!card || (card.photoUrl && !made?.shown)) return;
-      if (card.photoUrl) URL.revokeObjectURL(card.photoUrl);
+      if (card.photoUrl) this.#replacedUrls.push(card.photoUrl);
       this.#update(key, { photoUrl: URL.createObjectURL(made?.shown ?? file), isPhotoComing: false });
     });
     return copy;
@@ -196,7 +204,7 @@ export class Board {
   async #cancelPrediction(key: string, id: string): Promise<void> {
     const isWanted = () => {
       const card = this.#find(key);
-      return card?.prediction?.id === id && !hasEnded(card);
+      return card !== undefined && predictionIdOf(card) === id && !hasEnded(card);
     };
     this.#update(key, { isCanceling: true });
     const unwanted = new AbortController();
@@ -242,7 +250,10 @@ export class Board {
   }
 
   readonly #notify = createThrottle(() => {
+    const replaced = this.#replacedUrls.splice(0);
     for (const listener of this.#listeners) listener();
+    // The listeners render the cards before the next task.
+    if (replaced.length > 0) setTimeout(() => replaced.map((url) => URL.revokeObjectURL(url)));
   }, MIN_NOTIFY_INTERVAL_MS);
 }
 

@@ -59,6 +59,11 @@ export function canRetry({ hasFile, phase, prediction }: Card): boolean {
   return prediction?.error?.retryable ?? true;
 }
 
+/** The id of the card's prediction, once the server has accepted the image. A card that was opened by an id has it as its key. */
+export function predictionIdOf({ key, phase, prediction }: Card): string | undefined {
+  return prediction?.id ?? (phase.kind === 'accepted' ? key : undefined);
+}
+
 /** Whether the card will no longer change without an action. */
 export function hasEnded(card: Card): boolean {
   const { kind } = card.phase;

@@ -1,24 +1,40 @@
-/** What was dropped: files to send, and the names of files in folders that are not images. */
+/** What was dropped: files to send, and the names of what is not sent. */
 export interface Dropped {
   files: File[];
+  /** Files in folders that are not images. */
   leftOut: string[];
+  /** Files and folders that the browser cannot read. */
+  unreadable: string[];
 }
+
+const NOTHING: Dropped = { files: [], leftOut: [], unreadable: [] };
 
 /** All files of a drop, and the images of its folders, in the order of their names. */
 export async function readDroppedFiles(data: DataTransfer): Promise<Dropped> {
   // The entries must be taken before the first await: afterwards the browser empties the list.
   const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  if (entries.length === 0) return { files: Array.from(data.files), leftOut: [] };
+  if (entries.length === 0) return { ...NOTHING, files: Array.from(data.files) };
   return join(await Promise.all(entries.map((entry) => readEntry(entry))));
 }
 
 async function readEntry(entry: FileSystemEntry): Promise<Dropped> {
-  if (entry.name.startsWith('.')) return { files: [], leftOut: [] };
-  if (entry.isFile) {
-    const file = await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject));
-    return { files: [file], leftOut: [] };
+  if (entry.name.startsWith('.')) return NOTHING;
+  try {
+    return await (entry.isFile
+      ? readFile(entry as FileSystemFileEntry)
+      : readFolder(entry as FileSystemDirectoryEntry));
+  } catch {
+    // No permission, or deleted meanwhile. The others are sent.
+    return { ...NOTHING, unreadable: [entry.name] };
   }
-  const reader = (entry as FileSystemDirectoryEntry).createReader();
+}
+
+async function readFile(entry: FileSystemFileEntry): Promise<Dropped> {
+  return { ...NOTHING, files: [await new Promise<File>((resolve, reject) => entry.file(resolve, reject))] };
+}
+
+async function readFolder(entry: FileSystemDirectoryEntry): Promise<Dropped> {
+  const reader = entry.createReader();
   const found: FileSystemEntry[] = [];
   for (;;) {
     const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
@@ -26,10 +42,11 @@ async function readEntry(entry: FileSystemEntry): Promise<Dropped> {
     found.push(...part);
   }
   found.sort((a, b) => a.name.localeCompare(b.name));
-  const { files, leftOut } = join(await Promise.all(found.map((child) => readEntry(child))));
+  const { files, leftOut, unreadable } = join(await Promise.all(found.map((child) => readEntry(child))));
   return {
     files: files.filter(mayBeImage),
     leftOut: [...leftOut, ...files.filter((file) => !mayBeImage(file)).map(({ name }) => name)],
+    unreadable,
   };
 }
 
@@ -39,5 +56,9 @@ function mayBeImage({ type }: File): boolean {
 }
 
 function join(parts: readonly Dropped[]): Dropped {
-  return { files: parts.flatMap(({ files }) => files), leftOut: parts.flatMap(({ leftOut }) => leftOut) };
+  return {
+    files: parts.flatMap(({ files }) => files),
+    leftOut: parts.flatMap(({ leftOut }) => leftOut),
+    unreadable: parts.flatMap(({ unreadable }) => unreadable),
+  };
 }

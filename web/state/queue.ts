@@ -39,10 +39,11 @@ export function watchQueue(
       for await (const queue of api.client.watchQueue(model, { signal, onRetry })) show({ ...history, now: queue });
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED' && error.httpStatus === undefined) {
+      if (error instanceof InferqlError && api.isRefusal(error)) {
         api.refuse();
         return;
       }
+      show({ ...history, now: undefined });
       // A server may be up before its first worker.
       timer = setTimeout(() => void watch(), RETRY_MS);
     }

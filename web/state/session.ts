@@ -1,5 +1,5 @@
 import type { Board } from './board.ts';
-import type { Card } from './card.ts';
+import { type Card, predictionIdOf } from './card.ts';
 
 const KEY = 'inferql.session';
 
@@ -23,8 +23,9 @@ export function keepSession(board: Board): string[] {
   addEventListener('pagehide', () => {
     const next: Kept[] = board
       .getCards()
-      .filter((card) => card.prediction || isUnsent(card))
-      .map(({ prediction, name }) => ({ id: prediction?.id, name }));
+      .map((card) => ({ id: predictionIdOf(card), name: card.name, isUnsent: isUnsent(card) }))
+      .filter(({ id, isUnsent }) => id !== undefined || isUnsent)
+      .map(({ id, name }) => ({ id, name }));
     try {
       sessionStorage.setItem(KEY, JSON.stringify(next));
     } catch {

@@ -117,6 +117,21 @@ test('a dropped folder gives the files that may be images and names the rest; a 
   expect(leftOut).toEqual(['notes.txt']);
 });
 
+test('what the browser cannot read of a drop is named, and the rest is sent', async () => {
+  const unreadable = (_give: unknown, refuse: (error: Error) => void) => refuse(new Error('no permission'));
+  const gone = { name: 'gone.jpg', isFile: true, file: unreadable };
+  const entries = [
+    fileEntry('a.jpg'),
+    { name: 'locked.jpg', isFile: true, file: unreadable },
+    { name: 'locked', isFile: false, createReader: () => ({ readEntries: unreadable }) },
+    folderEntry('album', [fileEntry('b.jpg'), gone]),
+  ];
+  const items = entries.map((entry) => ({ webkitGetAsEntry: () => entry }));
+  const dropped = await readDroppedFiles({ items } as unknown as DataTransfer);
+  expect(dropped.files.map(({ name }) => name)).toEqual(['a.jpg', 'b.jpg']);
+  expect(dropped).toMatchObject({ leftOut: [], unreadable: ['locked.jpg', 'locked', 'gone.jpg'] });
+});
+
 /** The problem with an answer that is not of the API, as the client reports it. */
 async function answered(status: number) {
   const answer = async () => new Response('<html>', { status });

@@ -1,0 +1,57 @@
+import type { Prediction } from '@inferql/client';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Api } from './api.ts';
+import { Board } from './board.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** A server that reports the state of a prediction only when the test says so. */
+function serve() {
+  let report = (_state: Partial<Prediction>) => {};
+  const state = new Promise<Prediction>((resolve) => {
+    report = (fields) => resolve(fields as Prediction);
+  });
+  const client = {
+    async *watch() {
+      yield await state;
+    },
+    cancel: vi.fn(async () => null),
+    submit: () => new Promise(() => {}),
+    limits: () => new Promise(() => {}),
+  };
+  const copy = { shown: new Blob(['small']), kept: 'data:image/webp,' };
+  const board = new Board({ client } as unknown as Api, async () => copy);
+  return { board, cancel: client.cancel, report };
+}
+
+test('an opened prediction is canceled on the server before its first state has arrived', async () => {
+  const { board, cancel, report } = serve();
+  board.open('resnet50.a', 'cat.jpg');
+  board.cancel('resnet50.a');
+  expect(cancel).toHaveBeenCalledWith('resnet50.a', expect.anything());
+  expect(board.getCards()[0]).toMatchObject({ phase: { kind: 'accepted' }, isCanceling: true });
+  report({ id: 'resnet50.a', status: 'CANCELED' });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(board.getCards()[0]).toMatchObject({ prediction: { status: 'CANCELED' }, isCanceling: false });
+});
+
+test("an image's URL is valid until its cards show the one that replaces it", async () => {
+  const { board } = serve();
+  const shown = () => board.getCards()[0]?.photoUrl;
+  const events: string[] = [];
+  vi.spyOn(URL, 'revokeObjectURL').mockImplementation((url) => void events.push(`revoke ${url}`));
+  board.onChange(() => events.push(`show ${shown()}`));
+  board.add([new File(['photo'], 'cat.jpg')], undefined);
+  const first = shown();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(shown()).not.toBe(first);
+  expect(events.indexOf(`revoke ${first}`)).toBeGreaterThan(events.indexOf(`show ${shown()}`));
+  expect(events).not.toContain(`revoke ${shown()}`);
+});
