@@ -1,5 +1,4 @@
 import { ELEMENT, type OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
-import type { ValueRange } from '../onnx-reader/quantized-ports.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
 import {
@@ -12,6 +11,7 @@ import type { Findings } from './findings.ts';
 import { findKerasFamily } from './layer-name-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 import { describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
+import { describeRange, normalizationOfCalibration, normalizationOfPort } from './quantized-range.ts';
 
 /**
  * Which values an ONNX file takes: as the command line, its arithmetic, files next to it, its first weights or its names say, or a guess.
@@ -38,7 +38,7 @@ export function chooseOnnxNormalization(
     findings.read('normalization', describeNormalization('none'), `it takes ${input.typeName}`);
     return take('none');
   }
-  const ranged = facts.range && normalizationOfRange(facts.range);
+  const ranged = facts.range && normalizationOfPort(facts.range);
   if (ranged !== undefined) {
     findings.read('normalization', describeNormalization(ranged), 'the range of its quantized input');
     return take(ranged);
@@ -47,6 +47,12 @@ export function chooseOnnxNormalization(
     const { normalization, normalizationDefault, from } = preprocessing;
     findings.written('normalization', describeNormalization(normalization), from, normalizationDefault);
     return { normalization, isGuess: normalizationDefault !== undefined };
+  }
+  const calibrated = facts.calibrated && normalizationOfCalibration(facts.calibrated);
+  if (facts.calibrated && calibrated !== undefined) {
+    const why = `it was quantized for values from ${describeRange(facts.calibrated)}; --normalization, or --mean and --std`;
+    findings.likely('normalization', describeNormalization(calibrated), why);
+    return { normalization: calibrated, isGuess: true };
   }
   refuseUnknown({ trace, front }, canAsk);
   const channels = overrides.channels ?? input.channels ?? 3;
@@ -62,18 +68,4 @@ export function chooseOnnxNormalization(
     normalization: guessNormalization({ trace, front: seen, family, channels, usual }, findings),
     isGuess: true,
   };
-}
-
-/** How far a range may be from the usual one: quantized zeros are whole numbers, and ranges those of calibration. */
-const SLACK = 0.02;
-
-/** Undefined if the range is none of the usual ones. */
-function normalizationOfRange({ low, high }: ValueRange): NormalizationSpec | undefined {
-  const isNear = (lowest: number, highest: number) => {
-    const slack = (highest - lowest) * SLACK;
-    return Math.abs(low - lowest) <= slack && Math.abs(high - highest) <= slack;
-  };
-  if (isNear(0, 255)) return 'none';
-  if (isNear(0, 1)) return 'unit';
-  return isNear(-1, 1) ? 'tf' : undefined;
 }

@@ -10,6 +10,8 @@ const MAX_NUMBERS = 64;
 /** A constant of an ONNX graph. */
 export interface Constant {
   shape: number[];
+  /** ONNX' number of its elements' type. */
+  elementType: number;
   /** Undefined for long ones and for types without a plain form. */
   values: number[] | undefined;
   /** Weights of any length; undefined for other types than float32. */
@@ -31,7 +33,8 @@ export function readConstants(graph: OnnxModelGraph, file: string | undefined): 
     const tensor = tensors.get(name);
     if (!tensor) return undefined;
     const shape = (tensor.dims ?? []).map(Number);
-    return { shape, values: readValues(tensor, file), readFloats: () => readFloats(tensor, file) };
+    const elementType = tensor.dataType ?? 0;
+    return { shape, elementType, values: readValues(tensor, file), readFloats: () => readFloats(tensor, file) };
   };
 }
 

@@ -7,7 +7,7 @@ import { type GraphEnding, readEnding } from './final-activation.ts';
 import { completeSizes, type ImageShape, type MissingDimension, shapeRows } from './image-shape.ts';
 import { type InputTrace, type Layout, traceInput } from './input-trace.ts';
 import { findFront, type ModelFront } from './model-front.ts';
-import { exposeFloats, type ValueRange } from './quantized-ports.ts';
+import { type CalibratedRange, exposeFloats, readCalibratedRange, type ValueRange } from './quantized-ports.ts';
 import { refuseTraining } from './training-mode.ts';
 
 /** ONNX' numbers of the element types that images and answers may have. */
@@ -73,6 +73,8 @@ export interface OnnxFacts {
   front: ModelFront | undefined;
   /** The values that a quantized input stands for. */
   range: ValueRange | undefined;
+  /** The values that its images had when it was quantized, if it takes floats. */
+  calibrated: CalibratedRange | undefined;
   /** The tool that wrote it; may be empty. Keras' backend for PyTorch counts as Keras. */
   producer: string;
   /** Of operators. Exporters keep the names of layers in them. */
@@ -117,6 +119,7 @@ export function readFacts(
     trace,
     front: findFront(traced, port.name),
     range,
+    calibrated: range ? undefined : readCalibratedRange(graph, port.name, constantOf),
     producer: KERAS_INPUT.test(port.name) ? 'keras' : (model.producerName ?? ''),
     nodeNames: graph.node.map(({ name }) => name ?? ''),
     metadata: new Map((model.metadataProps ?? []).map(({ key, value }) => [key ?? '', value ?? ''])),
