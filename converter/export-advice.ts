@@ -17,3 +17,8 @@ export function wayOut(format: 'tfjs-layers' | 'tfjs-graph'): string {
         `${KERAS_EXPORT} (for a subclass of keras.Model, x = keras.Input(shape) instead of model.input); then convert it: ${TF2ONNX_COMMAND}, and add model.onnx`
     : `Add an ONNX file of the SavedModel that it was made from: ${TF2ONNX_COMMAND}; or the model's .keras or .h5 file`;
 }
+
+/** What to do about a model that takes more than an image. */
+export const ONE_IMAGE =
+  'a request has one image. Save a model that takes only that (in Keras keras.Model(model.inputs[0], model.outputs[0]), if the ' +
+  'result does not depend on the other inputs), or serve it with code (docs/custom-engine.md)';

@@ -1,7 +1,10 @@
 /** `models add` of files that are not a model, are damaged or not complete. */
-import { readdir } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
+import { encodeModel } from '../onnx-writer/graph/encode-onnx.ts';
+import { BATCH } from '../onnx-writer/graph/graph.ts';
 import { addModel } from './add.ts';
 import { listModels } from './command-context.ts';
 import { filesOf, nameWeightsByUrl, network, useRepository, writeFiles } from './test-repository.fixture.ts';
@@ -62,4 +65,30 @@ test('adds nothing if the model cannot be read', async () => {
   await expect(outside).rejects.toThrow(/model: expected a relative path/);
   expect(await listModels(repository.context.modelsDir)).toEqual([]);
   expect((await readdir(repository.context.stateDir)).filter((name) => name.startsWith('adding'))).toEqual([]);
+});
+
+test('a model with several inputs is refused with what to do', async () => {
+  const image = tf.input({ shape: [8, 8, 3], name: 'image' });
+  const age = tf.input({ shape: [1], name: 'age' });
+  const pooled = tf.layers.globalAveragePooling2d({}).apply(image) as tf.SymbolicTensor;
+  const both = tf.layers.concatenate().apply([pooled, age]) as tf.SymbolicTensor;
+  const outputs = tf.layers.dense({ units: 3, activation: 'softmax' }).apply(both) as tf.SymbolicTensor;
+  const files = await filesOf(tf.model({ inputs: [image, age], outputs, name: 'net' }));
+  const folder = await writeFiles(path.join(repository.root, 'net'), files);
+  const message = 'model net has 2 inputs (image, age): a request has one image. Save a model that takes only that';
+  await expect(addModel(folder, {}, repository.context)).rejects.toThrow(message);
+  const step = (op: string, inputs: string[], output: string) => ({ op, inputs, outputs: [output], attributes: {} });
+  const nodes = [step('GlobalAveragePool', ['image'], 'pooled'), step('Add', ['pooled', 'age'], 'scores')];
+  const port = (name: string, shape: number[]) => ({ name, type: 'float32' as const, shape: [BATCH, ...shape] });
+  const graph = {
+    nodes,
+    constants: new Map(),
+    inputs: [port('image', [3, 8, 8]), port('age', [1, 1, 1])],
+    outputs: [port('scores', [3, 1, 1])],
+  };
+  const file = path.join(repository.root, 'net.onnx');
+  await writeFile(file, encodeModel(graph, 'net'));
+  await expect(addModel(file, {}, repository.context)).rejects.toThrow(
+    'the ONNX file must have one input, an image; it has: image, age; a request has one image. Save a model',
+  );
 });

@@ -1,6 +1,6 @@
 import type { onnx } from 'onnx-proto';
 import { ModelError } from '../errors.ts';
-import { KERAS_EXPORT, TF2ONNX_COMMAND } from '../export-advice.ts';
+import { KERAS_EXPORT, ONE_IMAGE, TF2ONNX_COMMAND } from '../export-advice.ts';
 import { readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 import { type GraphEnding, readEnding } from './final-activation.ts';
@@ -175,7 +175,8 @@ function imagePort(graph: OnnxModelGraph, given: ImageShape): { port: Port; with
         `the ONNX file lacks constants of the model, which its exporter left out: ${lost.join(', ')}; add the .keras or .h5 file ` +
           `itself. If that was refused, call ${KERAS_EXPORT}, and convert it: ${TF2ONNX_COMMAND}`,
       );
-    throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}`);
+    const way = others.length > 0 ? `; ${ONE_IMAGE}` : '';
+    throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}${way}`);
   }
   const completed = completeSizes(port.sizes) ?? shapeRows(port.sizes, given);
   if (!completed) throw notAnImage(port);

@@ -1,4 +1,5 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
+import { ONE_IMAGE } from '../../export-advice.ts';
 import { type Argument, type Call, type Dialect, isOff, type TensorRef, tensorsOf } from '../../tfjs/call-arguments.ts';
 import { firstCalls, type Layer, type LayersModel } from '../../tfjs/topology.ts';
 import type { Weight } from '../../tfjs/weights.ts';
@@ -45,10 +46,11 @@ function convertModel(
 ): Value[] {
   const values = new Map<string, Value>();
   if (model.inputs.length !== inputs.length) {
-    throw new ModelError(
-      'TOPOLOGY_INVALID',
-      `model ${model.name} has ${model.inputs.length} inputs, expected ${inputs.length}`,
-    );
+    const found = `model ${model.name} has ${model.inputs.length} inputs`;
+    const names = model.inputs.map(({ layer }) => layer).join(', ');
+    const isWhole = scope.length === 0;
+    const message = isWhole ? `${found} (${names}): ${ONE_IMAGE}` : `${found} and is called with ${inputs.length}`;
+    throw new ModelError('TOPOLOGY_INVALID', message);
   }
   model.inputs.forEach((ref, i) => {
     values.set(keyOf(ref), inputs[i] as Value);

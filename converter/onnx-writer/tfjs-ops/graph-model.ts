@@ -1,4 +1,5 @@
 import { ModelError, ShapeMismatchError, UnsupportedOpError } from '../../errors.ts';
+import { ONE_IMAGE } from '../../export-advice.ts';
 import type { GraphDef, GraphNode, OutputRef } from '../../tfjs/graphdef.ts';
 import type { Weight } from '../../tfjs/weights.ts';
 import { BATCH } from '../graph/graph.ts';
@@ -25,9 +26,12 @@ export function convertGraph(
     graph,
     outputs.map(({ node }) => node),
   );
-  const [first, second] = nodes.filter(({ op }) => op === 'Placeholder');
-  if (first && second) throw new UnsupportedOpError('a second input', `nodes ${first.name} and ${second.name}`);
-  const isSingle = first?.attributes.shape('shape')?.[0] === 1;
+  const placeholders = nodes.filter(({ op }) => op === 'Placeholder');
+  if (placeholders.length > 1) {
+    const names = placeholders.map(({ name }) => name).join(', ');
+    throw new ModelError('TOPOLOGY_INVALID', `the model has several inputs (${names}): ${ONE_IMAGE}`);
+  }
+  const isSingle = placeholders[0]?.attributes.shape('shape')?.[0] === 1;
   for (const node of nodes) {
     const inputs = node.inputs.map((ref) => outputOf(done, ref));
     const { name, op, attributes } = node;
