@@ -44,9 +44,9 @@ function findNearest(name: string, current: ReadonlyMap<string, string>): string
     const isOurs = candidate.startsWith(PREFIX);
     if (isOurs !== name.startsWith(PREFIX)) continue;
     if (!isOurs && candidate.length < LEAST_LENGTH_WITHOUT_PREFIX) continue;
-    // Of the part that distinguishes names, a quarter may differ, two letters at most.
+    // Of the part that distinguishes names, a quarter may differ, two letters at most. Two exchanged letters are a slip in any name.
     const telling = candidate.length - (isOurs ? PREFIX.length : 0);
-    const allowed = Math.min(2, Math.floor(telling / 4));
+    const allowed = Math.max(Math.min(2, Math.floor(telling / 4)), hasSameLetters(name, candidate) ? 1 : 0);
     if (Math.abs(name.length - candidate.length) > allowed) continue;
     const distance = measureDistance(name, candidate);
     if (distance <= allowed && distance < least) {
@@ -55,6 +55,10 @@ function findNearest(name: string, current: ReadonlyMap<string, string>): string
     }
   }
   return nearest;
+}
+
+function hasSameLetters(one: string, other: string): boolean {
+  return [...one].sort().join('') === [...other].sort().join('');
 }
 
 /** How many letters have to be inserted, removed, replaced or swapped with their neighbor (optimal string alignment). */

@@ -50,6 +50,7 @@ test('a typing error is reported with the nearest name', () => {
     INFERQL_MAX_UPLOAD_BYTE: '1',
     INFERQL_MODEL_DIR: 'x',
     INFERQL_SAHRE: 'off',
+    INFERQL_KYE: 'iql_live_x',
     CORS_ORIGIN: 'http://localhost:5173',
     REDIS_URI: 'redis://host',
     LOGLEVEL: 'debug',
@@ -58,6 +59,7 @@ test('a typing error is reported with the nearest name', () => {
     `${name} is not a setting and has no effect. Did you mean ${nearest}?`;
   expect(findSettingMistakes(env)).toEqual([
     warn('CORS_ORIGIN', 'INFERQL_CORS_ORIGINS'),
+    warn('INFERQL_KYE', 'INFERQL_KEY'),
     warn('INFERQL_MAX_UPLOAD_BYTE', 'INFERQL_MAX_UPLOAD_BYTES'),
     warn('INFERQL_MODEL_DIR', 'INFERQL_MODELS_DIR'),
     warn('INFERQL_SAHRE', 'INFERQL_SHARE'),
@@ -79,6 +81,7 @@ test("settings, empty variables and other programs' variables are not reported",
   const env = {
     INFERQL_SHARE: 'on',
     INFERQL_SHAER: '',
+    INFERQL_KIT: '1',
     INFERQL_SERVER_PORT: 'tcp://10.0.0.1:4000',
     INFERQL_SERVER_SERVICE_HOST: '10.0.0.1',
     PATH: '/bin',
