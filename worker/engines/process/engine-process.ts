@@ -1,23 +1,19 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { addAbortListener } from 'node:events';
 import { closeSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { BYTES_PER_ELEMENT } from '@inferql/queue/outputs';
 import type { Logger } from 'pino';
 import { EngineLoadError, type EngineModel, type EngineOutput } from '../engine.ts';
 import { type EngineOutputSpec, type OutputArrays, viewArray } from '../output-arrays.ts';
+import { collectLines } from './output-lines.ts';
 import { ANSWERS_AT, type FromEngine, paddedLength, type ToEngine } from './protocol.ts';
 import { openSharedMemory, readBytes, readFloats, writeImages } from './shared-memory.ts';
 
 /** A timer that fires this late means that this process was stopped, not that the engine hangs. */
 const LATE_TIMER_MS = 250;
 const AFTER_LATE_TIMER_MS = 2_000;
-const LAST_LINES = 20;
-/** A process that the engine left behind may keep its output open: the lines are no longer waited for. */
-const LAST_LINES_WAIT_MS = 1_000;
 
 export interface EngineProcessOptions {
   model: EngineModel;
@@ -63,11 +59,17 @@ export class EngineProcess {
 
   /**
    * Starts a process and loads the model.
+   * @param signal ends the process if it is aborted before the model is loaded
    * @throws EngineLoadError if it could not be loaded; the process has then ended, or is ending
    */
-  static async start(options: EngineProcessOptions): Promise<EngineProcess> {
+  static async start(options: EngineProcessOptions, signal?: AbortSignal): Promise<EngineProcess> {
     const engine = new EngineProcess(options);
-    await engine.#load(options.loadLimitMs);
+    const ending = signal && addAbortListener(signal, () => void engine.kill());
+    try {
+      await engine.#load(options.loadLimitMs);
+    } finally {
+      ending?.[Symbol.dispose]();
+    }
     return engine;
   }
 
@@ -265,26 +267,6 @@ function engineEnvironment(): NodeJS.ProcessEnv {
 function sendToEngine(child: ChildProcess, message: ToEngine): void {
   // A failure to send means that the process ended; its 'exit' event handles that.
   if (child.connected) child.send(message, () => {});
-}
-
-/** The engine's output is not part of our log: it is kept for a report of its end, and logged at level debug. */
-function collectLines(child: ChildProcess, log: Logger): { last(): Promise<string[]> } {
-  const last: string[] = [];
-  const readers = [child.stdout!, child.stderr!].map((stream) =>
-    createInterface({ input: stream }).on('line', (line) => {
-      last.push(line.slice(0, 500));
-      if (last.length > LAST_LINES) last.shift();
-      log.debug({ line }, 'engine output');
-    }),
-  );
-  const allRead = Promise.all(readers.map((reader) => once(reader, 'close')));
-  child.stdin!.on('error', () => {});
-  return {
-    last: async () => {
-      await Promise.race([allRead, delay(LAST_LINES_WAIT_MS, undefined, { ref: false })]);
-      return last;
-    },
-  };
 }
 
 function armTimeLimit(limitMs: number, onLimit: () => void): { clear(): void } {

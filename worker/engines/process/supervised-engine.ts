@@ -22,17 +22,21 @@ export interface SupervisedEngine {
   rssBytes(): number;
   /** The engine process, while there is one. */
   pid(): number | undefined;
-  /** Ends the process. A run in progress fails. */
+  /** Ends the process, also while it loads the model. A run in progress fails. */
   close(): Promise<void>;
 }
 
 /**
  * Starts an engine process and loads the model. Later it is restarted automatically, with backoff.
+ * @param signal ends the first loading; after that, `close` ends the engine
  * @throws EngineLoadError if the first loading fails.
  */
-export async function startSupervisedEngine(options: EngineProcessOptions): Promise<SupervisedEngine> {
+export async function startSupervisedEngine(
+  options: EngineProcessOptions,
+  signal?: AbortSignal,
+): Promise<SupervisedEngine> {
   const { log } = options;
-  const first = await EngineProcess.start(options);
+  const first = await EngineProcess.start(options, signal);
   let current: EngineProcess | undefined = first;
   let closed = false;
   let downSinceMs: number | undefined;
@@ -58,7 +62,7 @@ export async function startSupervisedEngine(options: EngineProcessOptions): Prom
       await delay(backoffMs, undefined, { signal: closing.signal }).catch(() => {});
       if (closed) return;
       try {
-        const engine = await EngineProcess.start(options);
+        const engine = await EngineProcess.start(options, closing.signal);
         if (closed) return engine.kill();
         current = engine;
         downSinceMs = undefined;
@@ -66,6 +70,7 @@ export async function startSupervisedEngine(options: EngineProcessOptions): Prom
         watch(engine);
         return;
       } catch (error) {
+        if (closed) return;
         failuresInARow++;
         log.error({ err: error }, 'could not restart the engine process');
       }
