@@ -106,6 +106,14 @@ test('SIGHUP while it starts does not end it', async () => {
   expect((await ready)[0]).toEqual({ type: 'ready', models: ['scripted'] });
 });
 
+test('SIGTERM while it loads a model or warms it up ends it at once', async () => {
+  const worker = launch([scripted({ waitMs: 50_000 })]);
+  while (childrenOf(worker.pid!).length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const exit = once(worker, 'exit');
+  worker.kill('SIGTERM');
+  expect(await exit).toEqual([0, null]);
+});
+
 test('an engine that hangs does not outlive a killed worker', async () => {
   const worker = launch([scripted({ hangOn: [9] })]);
   await once(worker, 'message');

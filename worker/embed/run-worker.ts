@@ -53,8 +53,8 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
           if (!(await endsWithin(drained, drainLimitMs))) {
             log.error('drain limit reached; other workers reclaim the remaining jobs');
             redis.disconnect();
-            for (const engine of servedModels.engines()) killEngine(engine.pid());
-            await endsWithin(drained, ABANDON_MS);
+            const abandoned = Promise.all([servedModels.abandon(), drained]).then(() => undefined);
+            await endsWithin(abandoned, ABANDON_MS);
           }
           redis.disconnect();
         })();
@@ -105,13 +105,5 @@ async function endsWithin(task: Promise<void>, limitMs: number): Promise<boolean
     return await Promise.race([task.then(() => true), late]);
   } finally {
     limit.abort();
-  }
-}
-
-function killEngine(pid: number | undefined): void {
-  try {
-    if (pid !== undefined) process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended.
   }
 }

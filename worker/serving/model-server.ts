@@ -1,5 +1,5 @@
 /** One model served by this worker: its engine and its loop, from warm-up to drain. */
-
+import { addAbortListener } from 'node:events';
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { Consumer } from '@inferql/queue/jobs/consumer';
@@ -27,6 +27,8 @@ export interface ModelServerOptions {
   onBatch?: () => void;
   /** The engine process' main file, if it is not next to the compiled modules. */
   childPath?: string;
+  /** Ends the start: the model is neither loaded nor registered anymore. */
+  signal?: AbortSignal;
 }
 
 export interface ModelServer {
@@ -38,11 +40,13 @@ export interface ModelServer {
   retire(): Promise<void>;
   /** Call it if the model was removed from the repository: it is no longer offered, but queued jobs are still served. */
   withdraw(): Promise<void>;
+  /** Ends everything at once, although jobs are held: other workers reclaim them. Call it after `drain`, and after `redis` was disconnected. */
+  abandon(): Promise<void>;
 }
 
 /**
  * Chooses an engine, loads the model, warms it up, and only then registers it and accepts work.
- * @throws EngineLoadError if no engine can run the model.
+ * @throws EngineLoadError if no engine can run the model; the signal's reason if it was aborted before the model was registered
  */
 export async function startModelServer(options: ModelServerOptions): Promise<ModelServer> {
   const { servable, redis, redisUrl, prefix, scheduler, worker } = options;
@@ -72,12 +76,16 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
       worker,
       log,
       ...(options.onBatch && { onBatch: options.onBatch }),
+      ...(options.signal && { signal: options.signal }),
     });
     log.info({ engine: engineName, reason, enginePid: engine.pid() }, 'serving');
-    const leaveBy = async (ending: Promise<void>) => {
-      await ending;
+    const close = async () => {
       blockingRedis.disconnect();
       await engine.close();
+    };
+    const leaveBy = async (ending: Promise<void>) => {
+      // Also if the worker could not be deregistered.
+      await ending.finally(close);
       log.info('deregistered');
     };
     return {
@@ -86,6 +94,10 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
       drain: () => leaveBy(loop.drain()),
       retire: () => leaveBy(loop.retire()),
       withdraw: () => leaveBy(loop.withdraw()),
+      abandon() {
+        loop.abandon();
+        return close();
+      },
     };
   } catch (error) {
     blockingRedis.disconnect();
@@ -95,28 +107,35 @@ export async function startModelServer(options: ModelServerOptions): Promise<Mod
 }
 
 /** Starts and warms up the first engine that can run the model; the reason says why earlier candidates could not. */
-async function chooseEngine({ servable, scheduler, ...options }: ModelServerOptions, log: Logger) {
+async function chooseEngine({ servable, scheduler, signal, ...options }: ModelServerOptions, log: Logger) {
   const refusals: string[] = [...(servable.ruledOut ?? [])];
   for (const { engine: name, reason, model } of servable.candidates) {
     let engine: SupervisedEngine | undefined;
     try {
-      engine = await startSupervisedEngine({
-        model: {
-          engine: name,
-          input: servable.input,
-          classCount: servable.classCount,
-          threads: options.engineThreads,
-          ...model,
+      engine = await startSupervisedEngine(
+        {
+          model: {
+            engine: name,
+            input: servable.input,
+            classCount: servable.classCount,
+            threads: options.engineThreads,
+            ...model,
+          },
+          timeLimitMs: options.engineTimeLimitMs,
+          loadLimitMs: options.engineLoadLimitMs,
+          log,
+          ...(options.childPath === undefined ? {} : { childPath: options.childPath }),
         },
-        timeLimitMs: options.engineTimeLimitMs,
-        loadLimitMs: options.engineLoadLimitMs,
-        log,
-        ...(options.childPath === undefined ? {} : { childPath: options.childPath }),
-      });
-      await warmUp(engine, servable, scheduler);
+        signal,
+      );
+      const started = engine;
+      const ending = signal && addAbortListener(signal, () => void started.close());
+      await warmUp(engine, servable, scheduler).finally(() => ending?.[Symbol.dispose]());
+      signal?.throwIfAborted();
       return { engine, name, reason: [reason, ...refusals].join(' ') };
     } catch (error) {
       await engine?.close();
+      signal?.throwIfAborted();
       const cause = error instanceof InferqlError && error.cause instanceof Error ? error.cause : (error as Error);
       log.info({ engine: name, reason: cause.message }, 'engine cannot run the model');
       refusals.push(`${name}: ${cause.message.replace(/\.?$/, '.')}`);

@@ -35,11 +35,14 @@ export interface ModelLoopOptions {
   log: Logger;
   /** Called after each batch. */
   onBatch?: (batch: { size: number; inferenceMs: number }) => void;
+  /** Ends the attempts to register. */
+  signal?: AbortSignal;
 }
 
 /**
  * Registers the model and serves it: claims jobs, runs them in batches and settles them.
  * @returns once the model is registered
+ * @throws if Redis refuses the registration, or `signal` was aborted before it was accepted
  * @example
  * const loop = await startModelLoop({ consumer, engine, model, labels, scheduler, worker, log });
  * process.once('SIGTERM', () => loop.drain());
@@ -47,7 +50,7 @@ export interface ModelLoopOptions {
 export async function startModelLoop(options: ModelLoopOptions): Promise<ModelLoop> {
   const reportOnce = createStepReporter(options.log);
   const registration = new Registration(options);
-  await retryUntilAccepted(reportOnce, 'register', () => registration.send());
+  await retryUntilAccepted(reportOnce, 'register', () => registration.send(), options.signal);
   return new ModelLoop(options, registration, reportOnce);
 }
 
@@ -82,6 +85,7 @@ export class ModelLoop {
   readonly #reportOnce: StepReporter;
   readonly #timers: ReturnType<typeof startLeaseTimers>;
   readonly #running: Promise<void>;
+  readonly #abandoned = new AbortController();
   #draining = false;
   #withdrawn = false;
   #drained: Promise<void> | undefined;
@@ -136,16 +140,27 @@ export class ModelLoop {
     await (isLast ? this.retire() : this.drain());
   }
 
+  /**
+   * Gives up what is held: no step is sent again. Call it after `drain`, whose promise is then rejected, and once the connection to Redis is
+   * closed; then close the engine.
+   */
+  abandon(): void {
+    this.#abandoned.abort();
+    this.#timers.stop();
+  }
+
   async #runBatches(): Promise<void> {
     const { engine, model, scheduler } = this.#options;
     let permit: Promise<() => void> | undefined;
     for (;;) {
       const batch = await this.#batcher.next();
       if (!batch) break;
-      await engine.ready();
+      // It rejects if the engine was closed, then so does the run.
+      await engine.ready().catch(() => undefined);
       const endRun = await (permit ?? scheduler.take(model.name));
       permit = undefined;
       try {
+        this.#abandoned.signal.throwIfAborted();
         const started = await this.#startAttempts(batch);
         if (started.length > 0) await this.#runStarted(started);
       } catch (error) {
@@ -246,7 +261,7 @@ export class ModelLoop {
   }
 
   #retryUntilAccepted<T>(name: string, step: () => Promise<T>): Promise<T> {
-    return retryUntilAccepted(this.#reportOnce, name, step);
+    return retryUntilAccepted(this.#reportOnce, name, step, this.#abandoned.signal);
   }
 }
 

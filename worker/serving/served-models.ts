@@ -13,8 +13,11 @@ interface ServedModelsOptions {
   list(): Promise<string[]>;
   /** Reads one; fast if it did not change. @throws if it cannot be read */
   load(name: string): Promise<ServableModel>;
-  /** Starts to serve it; resolves once it is warm and registered. `worker` is a name that only this service uses. */
-  start(servable: ServableModel, worker: string): Promise<ModelServer>;
+  /**
+   * Starts to serve it; resolves once it is warm and registered. `worker` is a name that only this service uses.
+   * @throws if it cannot be served, or `signal` was aborted before it was registered
+   */
+  start(servable: ServableModel, worker: string, signal: AbortSignal): Promise<ModelServer>;
   /** The process' name. */
   worker: string;
   log: Logger;
@@ -30,8 +33,10 @@ export interface ServedModels {
   names(): string[];
   /** All engines, including those of retiring versions. */
   engines(): ModelServer['engine'][];
-  /** Ends all services; nothing is started after that. */
+  /** Ends all services; nothing is started after that, and a model that is being loaded is given up. */
   drain(): Promise<void>;
+  /** Ends all services at once, although they hold jobs. Call it after `drain`, and after the connection to Redis was closed. */
+  abandon(): Promise<void>;
 }
 
 export interface ServingOptions {
@@ -55,7 +60,7 @@ export function serveModels({ source, log, ...options }: ServingOptions): Served
     log,
     list: source.list,
     load: source.load,
-    start: (servable, worker) => startModelServer({ ...options, servable, scheduler, worker, log }),
+    start: (servable, worker, signal) => startModelServer({ ...options, servable, scheduler, worker, log, signal }),
   });
 }
 
@@ -65,7 +70,7 @@ function createServedModels({ list, load, start, worker, log }: ServedModelsOpti
   /** The last logged reason per model that cannot be served, so that it is logged once. */
   const reported = new Map<string, string>();
   let started = 0;
-  let closed = false;
+  const closing = new AbortController();
   let syncing: Promise<void> = Promise.resolve();
 
   function reportOnce(name: string, error: unknown): void {
@@ -88,25 +93,32 @@ function createServedModels({ list, load, start, worker, log }: ServedModelsOpti
     try {
       const servable = await load(name);
       const old = services.get(name);
-      if (closed || old?.model.version === servable.version) return;
-      const service = await start(servable, `${worker}.${++started}`);
+      if (closing.signal.aborted || old?.model.version === servable.version) return;
+      const service = await start(servable, `${worker}.${++started}`, closing.signal);
       services.set(name, service);
       reported.delete(name);
       if (old) startLeaving(old, 'retire');
     } catch (error) {
-      reportOnce(name, error);
+      if (!closing.signal.aborted) reportOnce(name, error);
     }
   }
 
   async function syncOnce(): Promise<void> {
     const names = await list();
     for (const [name, service] of services) {
-      if (closed || names.includes(name)) continue;
+      if (closing.signal.aborted || names.includes(name)) continue;
       services.delete(name);
       startLeaving(service, 'withdraw');
     }
-    for (const name of names) if (!closed) await update(name);
+    for (const name of names) if (!closing.signal.aborted) await update(name);
   }
+
+  async function drainOne(service: ModelServer): Promise<void> {
+    const { name, version } = service.model;
+    await service.drain().catch((error) => log.error({ err: error, model: name, version }, 'could not drain cleanly'));
+  }
+
+  const all = () => [...services.values(), ...leaving.keys()];
 
   return {
     sync() {
@@ -116,14 +128,17 @@ function createServedModels({ list, load, start, worker, log }: ServedModelsOpti
       return syncing;
     },
     names: () => [...services.keys()],
-    engines: () => [...services.values(), ...leaving.keys()].map(({ engine }) => engine),
+    engines: () => all().map(({ engine }) => engine),
     async drain() {
-      closed = true;
-      // A service that is starting now is drained as soon as it has started.
-      await Promise.all([...services.values(), ...leaving.keys()].map((service) => service.drain()));
+      closing.abort();
+      // A service that is being registered now is drained as soon as it is.
+      await Promise.all(all().map(drainOne));
       await syncing;
-      await Promise.all([...services.values()].map((service) => service.drain()));
+      await Promise.all([...services.values()].map(drainOne));
       await Promise.all(leaving.values());
+    },
+    async abandon() {
+      await Promise.all(all().map((service) => service.abandon()));
     },
   };
 }
