@@ -6,6 +6,7 @@ import type { GraphQLSchema } from 'graphql';
 import { createTransports } from '../http/transports.ts';
 import { openConnections } from '../redis-connections.ts';
 import { ServerComponents } from '../server-components.ts';
+import { type Cleanups, runCleanups } from './cleanups.ts';
 import { type InlineOptions, startInlineRedis, startInlineWorker } from './inline.ts';
 import type { ResolvedOptions } from './options.ts';
 import type { InferQLOptions } from './types.ts';
@@ -25,15 +26,10 @@ export interface RunningServer extends Pick<Transports, 'app' | 'webSockets'> {
   close(): Promise<void>;
 }
 
-/** Each is called when the server closes, the last one first. */
-type Cleanups = (() => Promise<void> | void)[];
-
 /** Opens all parts and waits for Redis, for a bounded time. If a part fails, those before it are closed. */
 export async function openServer(plan: ServerPlan): Promise<RunningServer> {
   const cleanups: Cleanups = [];
-  const close = async () => {
-    for (const cleanUp of cleanups.reverse()) await cleanUp();
-  };
+  const close = () => runCleanups(cleanups);
   try {
     const inline = inlineOptions(plan.options);
     const redisUrl = await provideRedis(plan, inline, cleanups);
@@ -45,7 +41,7 @@ export async function openServer(plan: ServerPlan): Promise<RunningServer> {
     await whenConnected(connections);
     return { components, ...transports, close };
   } catch (error) {
-    await close();
+    await close().catch((failure) => plan.log.error({ err: failure }, 'could not close all parts'));
     throw error;
   }
 }
