@@ -78,6 +78,9 @@ export function useWebPage(webDir: string, log: Logger): Plugin {
 
 /** Resolves when the file is open. Rejects if it cannot be opened: the process has no handles left, or the file is gone. */
 async function opened(stream: Readable, { res }: { res?: ServerResponse }, log: Logger): Promise<void> {
+  // If the client has gone, nobody reads the file, and nothing else would close it.
+  if (res?.closed) stream.destroy();
+  else res?.once('close', () => stream.destroy());
   if (stream instanceof ReadStream && stream.pending) await once(stream, 'open');
   stream.on('error', (error) => {
     log.error({ err: error }, 'could not read a file of the web page');
