@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { PredictionState } from '@inferql/queue/contract';
 import { connectRedis } from '@inferql/queue/redis/connection';
@@ -110,6 +110,37 @@ test('as a listener of node:http it takes uploads, server-sent events and WebSoc
   for await (const next of client.iterate({ query })) results.push(next.data);
   expect(results).toEqual([{ prediction: { status: 'SUCCEEDED' } }]);
   await client.dispose();
+});
+
+test('an event stream leaves its request and the listeners of the host application alone', async () => {
+  const seen: string[] = [];
+  const { inferql, prefix } = embed({
+    plugins: [
+      {
+        onRequestParse({ serverContext }) {
+          const { res } = serverContext as { res?: ServerResponse };
+          res?.once('close', () => seen.push('close in a plugin'));
+        },
+      },
+    ],
+  });
+  await startWorker(prefix);
+  const { data } = await classify(inferql.fetch, 12);
+  const { server, origin } = await listen((request, response) => void inferql.node(request, response));
+  const closed = new Promise<void>((resolve) => {
+    server.prependListener('request', (request: IncomingMessage, response: ServerResponse) => {
+      response.once('finish', () => seen.push(`finish of ${request.method}`));
+      response.once('close', () => {
+        seen.push(`close of ${request.url?.slice(0, 8)} for ${request.headers.accept}`);
+        resolve();
+      });
+    });
+  });
+  const query = encodeURIComponent(`subscription { prediction(id: "${data!.classifyImage.id}") { status } }`);
+  const events = await fetch(`http://${origin}/graphql?query=${query}`, { headers: { accept: 'text/event-stream' } });
+  expect(await events.text()).toContain('SUCCEEDED');
+  await closed;
+  expect(seen.sort()).toEqual(['close in a plugin', 'close of /graphql for text/event-stream', 'finish of GET']);
 });
 
 test('WebSockets of the host application are left alone', async () => {

@@ -3,6 +3,7 @@ import { sendNodeResponse } from '@whatwg-node/server';
 import type { Logger } from 'pino';
 import type { App } from './app.ts';
 import { answerRaw } from './connections/raw-response.ts';
+import { noteListeners } from './responses/framework-listeners.ts';
 import { SECURITY_HEADERS } from './responses/security-headers.ts';
 
 /** Answers a Node request with the app. Errors outside the app are logged, and no detail is sent. */
@@ -21,7 +22,7 @@ export async function answerRequest(
     // GraphQL supports GET; Node sends no body for HEAD.
     if (isHead) request.method = 'GET';
     const context = { req: request, res: response, waitUntil: app.waitUntil };
-    const answered = await app.handleNodeRequestAndResponse(request, response, context);
+    const answered = await app.handleNodeRequestAndResponse(request, noteListeners(response), context);
     await sendNodeResponse(answered, response, request, true);
   } catch (error) {
     if (response.destroyed) log.debug({ err: error }, 'client disconnected before the response');

@@ -43,7 +43,7 @@ export interface AppDependencies {
   endpoint: string;
   /** Run after the others. @default none */
   plugins?: Plugin[] | undefined;
-  /** Health checks and the web page, which a host application provides itself. @default true */
+  /** Health checks and the web page, which a host application provides itself; its requests are its own, too. @default true */
   servesSite?: boolean;
 }
 
@@ -95,7 +95,7 @@ export function createApp(dependencies: AppDependencies) {
       useGraphiqlPolicy(),
       useSecurityHeaders(isDraining),
       ...(dependencies.plugins ?? []),
-      useEventStreams(config, log),
+      useEventStreams(config, log, { ownsRequests: dependencies.servesSite !== false }),
     ],
   });
 }

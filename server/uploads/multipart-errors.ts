@@ -35,6 +35,8 @@ const MISTAKES = {
     `The part ${quote(name)} is text, not a file. With curl, put @ before the name of the file. In a program, give the part a file name.`,
   extraField: (name: string) =>
     `The form has a text field ${quote(name)}. Besides 'operations' and 'map' it may hold files only; other values are variables.`,
+  subscription: () =>
+    'A subscription cannot be sent as a form. Send files with a mutation, and watch its prediction with a subscription.',
   missingFile: (name: string) => `The field 'map' names the part ${quote(name)}, but no file of that name arrived.`,
 } satisfies Record<string, (what: string) => string>;
 

@@ -6,7 +6,7 @@ import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import type { GraphQLParams, Plugin, YogaInitialContext } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import type { FileStore, FileStores } from './memory-or-disk-store.ts';
-import { tooLarge } from './multipart-errors.ts';
+import { describeMistake, tooLarge } from './multipart-errors.ts';
 import { readForm } from './multipart-reader.ts';
 import type { UploadedPart } from './uploaded-file.ts';
 import { countVariableUses } from './variable-uses.ts';
@@ -70,6 +70,11 @@ export function useUploads(config: Limits, files: Pick<FileStores, 'open'>): Plu
       for (const { variables, expectUses } of parts) {
         expectUses(variables.reduce((sum, name) => sum + (uses.get(name) ?? 0), 0));
       }
+    },
+    onSubscribe({ args, setResultAndStopExecution }) {
+      // Files are kept until the response has ended, and a stream can stay open for hours.
+      if (partsOf.has((args.contextValue as YogaInitialContext).request))
+        setResultAndStopExecution({ errors: [describeMistake('subscription')] });
     },
     onResponse({ request }) {
       ends.get(request)?.emit('close');

@@ -14,11 +14,6 @@ interface Connection {
   waiting: [IncomingMessage, ServerResponse][];
 }
 
-const orderListeners = new WeakSet<object>();
-
-/** Whether a listener on a response belongs to this module; nobody else may remove it. */
-export const isOrderListener = (listener: object) => orderListeners.has(listener);
-
 /** Passes a connection's next request to the listener only when its last response was sent or aborted. */
 export function oneAtATime(listener: RequestListener): RequestListener {
   const connections = new WeakMap<Duplex, Connection>();
@@ -34,7 +29,6 @@ export function oneAtATime(listener: RequestListener): RequestListener {
       const next = connection.waiting.shift();
       if (next && !next[0].socket.destroyed) begin(connection, ...next);
     };
-    orderListeners.add(goOn);
     connection.current.once('close', goOn);
   }
 

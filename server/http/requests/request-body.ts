@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
 import { GraphQLError } from 'graphql';
-import type { GraphQLParams, Plugin } from 'graphql-yoga';
+import type { GraphQLParams, Plugin, YogaInitialContext } from 'graphql-yoga';
 import type { Config } from '../../config.ts';
 import { GrowingBuffer } from '../../uploads/growing-buffer.ts';
 import type { MemoryBudget } from '../../uploads/memory-or-disk-store.ts';
@@ -31,7 +31,7 @@ type Limits = Pick<Config, 'maxQueryBytes' | 'maxUploadBytes'>;
  */
 export function useRequestBody({ maxQueryBytes, maxUploadBytes }: Limits, memory: MemoryBudget): Plugin {
   const maxJsonBytes = maxQueryBytes + Math.ceil(maxUploadBytes * DATA_URL_FACTOR) + DATA_URL_HEADER_BYTES;
-  const held = new WeakMap<Request, GrowingBuffer>();
+  const held = new WeakMap<Request, { body: GrowingBuffer; free: () => void }>();
   return {
     onRequestParse({ request, url, requestParser, setRequestParser, fetchAPI, serverContext }) {
       if (request.method === 'GET') return checkParameters(url.searchParams, 'URL');
@@ -58,9 +58,10 @@ export function useRequestBody({ maxQueryBytes, maxUploadBytes }: Limits, memory
       setRequestParser(async (whole) => {
         const { res } = serverContext as NodeContext;
         const body = new GrowingBuffer(maxBytes, beyond(maxQueryBytes, memory));
+        const free = () => body.free();
         // Until the response has ended: the variables keep the data URL.
-        if (res) res.once('close', () => body.free());
-        else held.set(request, body);
+        res?.once('close', free);
+        held.set(request, { body, free });
         const sent = await readBytes(whole, serverContext, body, maxQueryBytes);
         const bytes = encoding ? await decode(sent, encoding, maxQueryBytes) : sent;
         if (JSON_TYPE.test(type)) return parseJson(bytes, maxQueryBytes);
@@ -78,8 +79,18 @@ export function useRequestBody({ maxQueryBytes, maxUploadBytes }: Limits, memory
         );
       });
     },
-    onResponse({ request }) {
-      held.get(request)?.free();
+    onSubscribe({ args, setResultAndStopExecution }) {
+      const { request, res } = args.contextValue as YogaInitialContext & NodeContext;
+      const sent = held.get(request);
+      if (!sent) return;
+      // A stream can stay open for hours, and would keep memory of the uploads that long.
+      if (sent.body.bytes().length > maxQueryBytes)
+        return setResultAndStopExecution({ errors: [tooLarge(maxQueryBytes)] });
+      sent.free();
+      res?.off('close', sent.free);
+    },
+    onResponse({ request, serverContext }) {
+      if (!(serverContext as NodeContext).res) held.get(request)?.free();
     },
   };
 }

@@ -160,6 +160,41 @@ describe('server-sent events through a socket', () => {
   });
 });
 
+describe('a subscription with more than a query', () => {
+  const QUEUE = 'subscription { queue { waiting } }';
+
+  test('is refused if it holds data URLs, and their memory is given back', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const url = await server.listener.listen();
+    const { memory } = server.components.files;
+    const image = `data:image/png;base64,${'A'.repeat(1_000_000)}`;
+    const response = await fetch(`${url}/graphql`, jsonRequest(QUEUE, { image }, { accept: 'text/event-stream' }));
+    expect(await response.text()).toContain('"code":"REQUEST_TOO_LARGE"');
+    await expect.poll(() => memory.heldBytes()).toBe(0);
+  });
+
+  test('is refused if it comes with files, and their memory is given back', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const url = await server.listener.listen();
+    const { memory } = server.components.files;
+    const both = `${QUEUE.replace('subscription', 'subscription S')} mutation M($image: Upload!) { classifyImage(image: $image) { __typename } }`;
+    const form = new FormData();
+    form.set('operations', JSON.stringify({ query: both, operationName: 'S', variables: { image: null } }));
+    form.set('map', JSON.stringify({ 0: ['variables.image'] }));
+    form.set('0', new Blob([new Uint8Array(3_000_000)]), 'x.png');
+    const response = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'x-graphql-yoga-csrf': '1', accept: 'text/event-stream' },
+      body: form,
+    });
+    expect(await response.text()).toContain('"code":"BAD_REQUEST"');
+    await server.uploadDirEmptied();
+    await expect.poll(() => memory.heldBytes()).toBe(0);
+  });
+});
+
 describe('a browser that opens a stream again', () => {
   const again = { 'last-event-id': 'done' };
 

@@ -1,16 +1,16 @@
 /** Subscriptions over server-sent events. */
 
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
 import type { ExecutionArgs, ExecutionResult } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import type { Config } from '../../config.ts';
 import type { ServerContext } from '../../schema/context.ts';
-import { isOrderListener } from '../connections/pipelining.ts';
 import { createResultMask } from '../operations/error-mask.ts';
 import { executeSubscription } from '../operations/execute-subscription.ts';
 import { PING_EVERY_MS } from '../ping-interval.ts';
+import { removeFrameworkListeners } from './framework-listeners.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
 
@@ -28,8 +28,13 @@ const DONE = 'done';
  * Server-sent events through Node's response: a server holds thousands of subscriptions, and the framework's objects around each
  * (request, response, streams, a chain of iterators) take more memory than everything else. Must be the last plugin, so that the
  * others' headers are set. Without a Node response (tests with fetch), the framework sends the events.
+ * @param ownsRequests whether nobody else reads the Node requests, so that what they hold can be freed
  */
-export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logger): Plugin {
+export function useEventStreams(
+  config: Pick<Config, 'introspection'>,
+  log: Logger,
+  { ownsRequests }: { ownsRequests: boolean },
+): Plugin {
   const subscriptions = new WeakMap<Request, Results>();
   const streams = new WeakMap<Response, Results>();
   const open = new Set<ServerResponse>();
@@ -71,7 +76,7 @@ export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logg
       const { res } = serverContext as unknown as { res: ServerResponse };
       res.writeHead(response.status, Object.fromEntries(response.headers));
       open.add(res);
-      sendEvents(res, results)
+      sendEvents(res, results, ownsRequests)
         .catch((error) => {
           log.error({ err: error }, 'could not send events');
           res.destroy();
@@ -84,10 +89,15 @@ export function useEventStreams(config: Pick<Config, 'introspection'>, log: Logg
 }
 
 /** Ends with the results, and ends them if the client disconnects. */
-async function sendEvents(response: ServerResponse, results: Results): Promise<void> {
+async function sendEvents(response: ServerResponse, results: Results, ownsRequest: boolean): Promise<void> {
   const leave = () => void results.return?.();
   if (response.destroyed) return leave();
-  releaseRequest(response);
+  // The response may stay open for hours. What is no longer needed is a fifth of a subscription's memory.
+  if (ownsRequest) emptyRequest(response.req);
+  // By them, a mutation notices that its caller has gone.
+  removeFrameworkListeners(response);
+  // A connection that breaks closes the response, which is enough.
+  response.on('error', () => undefined);
   response.once('close', leave);
   // Written separately: together with what follows they would stay in memory in a hundred pieces.
   response.flushHeaders();
@@ -117,18 +127,8 @@ function mayGoOn(last: ExecutionResult | undefined): boolean {
   });
 }
 
-/** Frees what is no longer needed, since the response may stay open for hours: a fifth of a subscription's memory. */
-function releaseRequest(response: ServerResponse): void {
-  const { req: request } = response;
+function emptyRequest(request: IncomingMessage): void {
   request.url = '';
   request.headers = {};
   request.rawHeaders = [];
-  // The framework's listener on the connection, by which a mutation notices that its caller has gone. Node's listener comes first.
-  for (const listener of response.listeners('finish').slice(1)) response.off('finish', listener as () => void);
-  for (const listener of response.listeners('close')) {
-    if (!isOrderListener(listener)) response.off('close', listener as () => void);
-  }
-  response.removeAllListeners('error');
-  // A connection that breaks closes the response, which is enough.
-  response.on('error', () => undefined);
 }
