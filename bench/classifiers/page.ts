@@ -128,7 +128,8 @@ function formatFramework(rows: readonly Row[], list: ModelList | undefined): str
   const slowest = Math.max(...measured.map((row) => row.seconds ?? 0));
   const right = measured.filter((row) => row.isGuessRight).length;
   const guesses = `The normalization that \`add\` assumes is the family's for ${right === measured.length ? 'each' : right} of them.`;
-  const conversion = slowest > 0 ? ` Converting one takes up to ${Number(slowest.toPrecision(2))} s of processor time.` : '';
+  const conversion =
+    slowest > 0 ? ` Converting one takes up to ${Number(slowest.toPrecision(2))} s of processor time.` : '';
   const refused = describeRefused(rows);
   const large = rows.flatMap((row) => (isMeasured(row) ? describeLarge(row) : []));
   const missing = (list?.models ?? []).filter((model) => !models.includes(model));
