@@ -24,16 +24,34 @@ const queued: PredictionState = {
   cached: false,
 };
 
-test('a wait whose time ran out before it began, because of a shutdown or the decoder, ends at once', async () => {
-  vi.useFakeTimers();
+function fakeTracker(latest?: PredictionState) {
   const listeners: PredictionListener[] = [];
-  const tracker = {
+  return {
+    listeners,
     addListener: (_id: string, listener: PredictionListener) => listeners.push(listener),
     removeListener: () => undefined,
+    latest: () => latest,
   };
+}
+
+test('a wait whose time ran out before it began, because of a shutdown or the decoder, ends at once', async () => {
+  vi.useFakeTimers();
+  const tracker = fakeTracker();
   const waiter = openResultWaiter(tracker, queued.id, DRAIN_MS);
-  listeners[0]!.onDrain();
+  tracker.listeners[0]!.onDrain();
   vi.advanceTimersByTime(DRAIN_MS);
-  listeners[0]!.onState(queued, 1);
+  tracker.listeners[0]!.onState(queued, 1);
   await expect(waiter.wait(60_000, undefined)).resolves.toEqual(queued);
+});
+
+test('a wait for a prediction that others follow already knows its state', async () => {
+  const open = (state: PredictionState) => openResultWaiter(fakeTracker(state), queued.id, DRAIN_MS);
+  await expect(open(queued).wait(1, undefined)).resolves.toEqual(queued);
+  const canceled: PredictionState = { ...queued, status: 'CANCELED', revision: 2 };
+  await expect(open(canceled).wait(60_000, undefined)).resolves.toEqual(canceled);
+});
+
+test('a wait whose client has left before it began ends at once', async () => {
+  const waiter = openResultWaiter(fakeTracker(queued), queued.id, DRAIN_MS);
+  await expect(waiter.wait(60_000, AbortSignal.abort())).resolves.toEqual(queued);
 });

@@ -20,7 +20,7 @@ export interface ResultWaiter {
  * @param drainMs how long waits may continue once the server shuts down, in milliseconds
  */
 export function openResultWaiter(
-  tracker: Pick<PredictionTracker, 'addListener' | 'removeListener'>,
+  tracker: Pick<PredictionTracker, 'addListener' | 'removeListener' | 'latest'>,
   id: string,
   drainMs: number,
 ): ResultWaiter {
@@ -54,7 +54,10 @@ export function openResultWaiter(
   return {
     close,
     async wait(limitMs, signal) {
-      if (!isLost && !isOver && (!latest || (!isTerminal(latest.status) && !signal?.aborted))) {
+      // Another listener to the same prediction may have got its state before this one was registered.
+      latest ??= tracker.latest(id);
+      const hasEnded = latest !== undefined && isTerminal(latest.status);
+      if (!isLost && !isOver && !hasEnded && !signal?.aborted) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, limitMs);
           finish = () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { uploadRequest } from './requests.ts';
+import { jsonRequest, uploadRequest } from './requests.ts';
 import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
+import { WATCH } from './subscriptions.ts';
 
 interface Classified {
   classifyImage: {
@@ -35,6 +36,23 @@ describe('a mutation that selects the result', () => {
     expect(classifyImage.timings!.inferenceMs).toBe(1.5);
     expect(classifyImage.timings!.totalMs).toBeGreaterThanOrEqual(classifyImage.timings!.queueMs);
     await server.uploadDirEmptied();
+  });
+
+  test('and is repeated under its key, answers with the current status, also if a subscription follows the prediction', async () => {
+    const server = await startServer({ env: { INFERQL_MAX_WAIT_MS: '100' } });
+    const worker = await startWorker(server.prefix);
+    worker.claiming.close();
+    const first = await server.upload<Classified>(ENQUEUE, [await paint(9)], { key: 'order 12' });
+    const { id } = first.data.classifyImage;
+    const watching = await server.fetch('/graphql', {
+      ...jsonRequest(WATCH, { id }),
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+    });
+    const reader = watching.body!.getReader();
+    await reader.read();
+    const again = await server.upload<Classified>(CLASSIFY, [await paint(9)], { key: 'order 12' });
+    expect(again.data?.classifyImage).toMatchObject({ id, status: 'QUEUED', result: null });
+    await reader.cancel();
   });
 
   test('gives topK labels, even if labels has an argument', async () => {
