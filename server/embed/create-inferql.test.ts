@@ -265,6 +265,18 @@ test('another GraphQL server can run the schema, with another multipart reader',
   expect(answer.data?.classifyImage.result?.labels[0]?.index).toBe(21);
 });
 
+test('after a start that failed, the next request tries again', async () => {
+  const onYogaInit = vi.fn().mockImplementationOnce(() => {
+    throw new Error('the network is down');
+  });
+  const { inferql } = embed({ plugins: [{ onYogaInit }] });
+  const ask = () => inferql.fetch(new Request('http://app.test/graphql?query={__typename}'));
+  const failed = [inferql.start(), ask()];
+  for (const one of failed) await expect(one).rejects.toThrow('the network is down');
+  expect(onYogaInit).toHaveBeenCalledOnce();
+  expect((await ask()).status).toBe(200);
+});
+
 test('a stopped instance says so', async () => {
   const { inferql } = embed();
   await inferql.start();

@@ -109,7 +109,7 @@ async function untilReady(connection: RedisConnection): Promise<void> {
   await new Promise<void>((resolve) => connection.once('ready', resolve));
 }
 
-/** Opens a server at the first request, once, and closes it once. */
+/** Opens a server at the first request, and closes it once. If it cannot be opened, the next request tries again. */
 export class LazyServer {
   readonly #plan: ServerPlan;
   #running: Promise<RunningServer> | undefined;
@@ -122,7 +122,11 @@ export class LazyServer {
   /** @throws Error once `stop` was called */
   async running(): Promise<RunningServer> {
     if (this.#stopping) throw new Error('InferQL was stopped. Create another instance to continue.');
-    this.#running ??= openServer(this.#plan);
+    this.#running ??= openServer(this.#plan).catch((error) => {
+      // The cause may be gone soon, such as a network that was down: the next request tries again.
+      this.#running = undefined;
+      throw error;
+    });
     return this.#running;
   }
 

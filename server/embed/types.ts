@@ -98,7 +98,7 @@ export interface InferQL {
    * decides who may call it; with a `caller`, that tenant's limits apply and RATE_LIMITED is thrown.
    */
   submit(image: Uint8Array, options?: SubmitOptions): AsyncGenerator<PredictionEvent, void, undefined>;
-  /** Connects to Redis, and starts what `runInline` runs. Otherwise the first request does so. */
+  /** Connects to Redis, and starts what `runInline` runs. Otherwise the first request does so. If it fails, the next call tries again. */
   start(): Promise<void>;
   /** Ends subscriptions so that clients resume elsewhere, lets waiting requests end, disconnects, and stops what `runInline` runs. */
   stop(): Promise<void>;
