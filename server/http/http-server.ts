@@ -143,12 +143,12 @@ export class HttpServer {
     const closed = this.#server.listening ? once(this.#server, 'close') : Promise.resolve();
     this.#server.close();
     this.#components.drain();
-    await this.#webSockets.drain();
+    const socketsClosed = this.#webSockets.drain();
     this.#closeIdle();
     // Connections become idle one by one while their requests end.
     const sweep = setInterval(() => this.#closeIdle(), 50);
     const forced = setTimeout(() => this.#server.closeAllConnections(), this.#config.drainMs + SEND_GRACE_MS);
-    await closed;
+    await Promise.all([closed, socketsClosed]);
     clearInterval(sweep);
     clearTimeout(forced);
   }

@@ -3,7 +3,7 @@ import { connect as connectSocket } from 'node:net';
 import { type Client, createClient } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
-import { atEnd, type Server, startServer, startWorker } from '../../test/server-harness.ts';
+import { atEnd, paint, type Server, startServer, startWorker } from '../../test/server-harness.ts';
 import { collect, enqueue, type StreamedAnswer, WATCH } from '../../test/subscriptions.ts';
 
 describe('over WebSocket', () => {
@@ -73,6 +73,29 @@ describe('over WebSocket', () => {
     const ended = collect(events);
     const drained = server.listener.drain();
     await expect(ended).rejects.toMatchObject({ code: 1012 });
+    await drained;
+  });
+
+  test('a mutation that waits gets its result from a draining server, and only then is its connection closed', async () => {
+    const server = await startServer({ env: { INFERQL_DRAIN_MS: '60000' } });
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const { client } = await connect(server);
+    const image = `data:image/png;base64,${(await paint(62)).toString('base64')}`;
+    const query = `mutation { classifyImage(source: { dataUrl: "${image}" }) { ... on Prediction { status result { labels(topK: 1) { index } } } } }`;
+    const answer = client.iterate({ query });
+    const answered = answer.next();
+    await server.queueBecame(({ processing }) => processing === 1);
+    const open = (text: string) => client.iterate({ query: text }) as AsyncIterableIterator<StreamedAnswer>;
+    const subscription = open('subscription { queue { waiting } }');
+    await subscription.next();
+    const drained = server.listener.drain();
+    expect((await collect(subscription)).at(-1)!.errors![0]!.extensions!.code).toBe('UNAVAILABLE');
+    await expect(collect(open('{ models { name } }'))).rejects.toMatchObject([{ extensions: { code: 'UNAVAILABLE' } }]);
+    worker.settling.open();
+    expect((await answered).value).toEqual({
+      data: { classifyImage: { status: 'SUCCEEDED', result: { labels: [{ index: 62 }] } } },
+    });
     await drained;
   });
 

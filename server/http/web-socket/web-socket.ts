@@ -12,7 +12,7 @@ import {
 } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
 import type { Logger } from 'pino';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { Access } from '../../access/access.ts';
 import { authorizeOperation } from '../../access/authorize.ts';
 import type { Principal } from '../../access/principal.ts';
@@ -65,6 +65,7 @@ interface WebSocketOptions {
     | 'host'
     | 'allowedHosts'
     | 'trustProxy'
+    | 'drainMs'
   >;
   log: Logger;
 }
@@ -77,10 +78,11 @@ export class WebSockets {
   readonly #options: WebSocketOptions;
   readonly #sockets: WebSocketServer;
   readonly #mask: (error: unknown) => GraphQLError;
-  /** By connection and operation: aborted when either ends. */
+  /** Queries and mutations by connection and operation: aborted when either ends. */
   readonly #operations = new WeakMap<object, Map<string, AbortController>>();
   /** By an operation's arguments: lets further messages of its connection begin. */
   readonly #releases = new WeakMap<object, () => void>();
+  #draining = false;
 
   constructor(options: WebSocketOptions) {
     const { config, log } = options;
@@ -153,6 +155,8 @@ export class WebSockets {
       if (!extra.caller) throw new InferqlError('UNAUTHENTICATED');
       const caller = await access.authenticator.authenticateAgain(extra.caller);
       extra.caller = caller;
+      // After the last step that waits: from here on, the connection is busy.
+      if (this.#draining) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       authorizeOperation(enveloped.schema, document, params.operationName, caller);
       const isSubscription = getOperationAST(document, params.operationName)?.operation === 'subscription';
       const args = {
@@ -181,6 +185,7 @@ export class WebSockets {
   #complete({ socket }: Extra, id: string): void {
     this.#operations.get(socket)?.get(id)?.abort();
     this.#operations.get(socket)?.delete(id);
+    if (this.#draining && !this.#isBusy(socket)) this.#restart(socket);
   }
 
   /** Ends what a closed connection has left. */
@@ -189,19 +194,34 @@ export class WebSockets {
     for (const controller of this.#operations.get(socket)?.values() ?? []) controller.abort();
   }
 
-  /** Ends all connections with code 1012. */
+  /**
+   * Ends all connections with code 1012: those without queries and mutations at once, the others when these have ended, at the
+   * latest shortly after `config.drainMs`. Accepts nothing more.
+   */
   async drain(): Promise<void> {
+    this.#draining = true;
     const { clients } = this.#sockets;
-    for (const client of clients) client.close(DRAIN_CLOSE_CODE, 'Service restart');
-    // Do not wait for clients that do not answer the close frame.
-    const forced = setTimeout(() => {
-      for (const client of clients) client.terminate();
-    }, CLOSE_GRACE_MS);
     // Not once() of node:events, which would reject if a client sends something invalid at last.
     const closed = [...clients].map((client) => new Promise((resolve) => client.once('close', resolve)));
     this.#sockets.close();
+    for (const client of clients) if (!this.#isBusy(client)) this.#restart(client);
+    // Waits end with the current state after `drainMs`; their answers have a moment to be sent.
+    const forced = setTimeout(() => {
+      for (const client of clients) this.#restart(client);
+    }, this.#options.config.drainMs + CLOSE_GRACE_MS);
     await Promise.all(closed);
     clearTimeout(forced);
+  }
+
+  #isBusy(socket: object): boolean {
+    return (this.#operations.get(socket)?.size ?? 0) > 0;
+  }
+
+  #restart(client: WebSocket): void {
+    client.close(DRAIN_CLOSE_CODE, 'Service restart');
+    // Do not wait for clients that do not answer the close frame.
+    const forced = setTimeout(() => client.terminate(), CLOSE_GRACE_MS);
+    client.once('close', () => clearTimeout(forced));
   }
 
   /** Logged for each refusal, as every error is. */
