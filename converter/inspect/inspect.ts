@@ -105,7 +105,7 @@ async function inspectTfjs(
   const outputName = hasLabels ? await nameOutput(modelJson, overrides, ask) : names[0];
   const spec = draftSpec({ ...size, channels, ...resizing, normalization: 'none' }, format, outputName);
   const weights = await readWeights(modelJson, path.dirname(file));
-  const isGiven = overriddenNormalization(overrides) !== undefined || preprocessing?.normalization !== undefined;
+  const isGiven = overriddenNormalization(overrides) !== undefined;
   const outcome = await outcomeOf(modelJson, file, weights, spec, isGiven, runner).catch((error: Error) => {
     if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
     throw error;
@@ -234,15 +234,16 @@ function normalizationFor(
     findings.given(what, describeNormalization(given), 'the command line');
     return { normalization: given, isGuess: false };
   }
+  const { trace, front } = 'trace' in outcome ? outcome : {};
+  const arithmetic = { trace, front: front?.reading };
+  // What a file next to the model names may be inside the model: it must not be done twice.
+  const embedded = chooseEmbedded(arithmetic, findings);
+  if (embedded) return embedded;
   if (preprocessing?.normalization !== undefined) {
     const { normalization, normalizationDefault } = preprocessing;
     findings.written(what, describeNormalization(normalization), preprocessing.from, normalizationDefault);
     return { normalization, isGuess: normalizationDefault !== undefined };
   }
-  const { trace, front } = 'trace' in outcome ? outcome : {};
-  const arithmetic = { trace, front: front?.reading };
-  const embedded = chooseEmbedded(arithmetic, findings);
-  if (embedded) return embedded;
   refuseUnknown(arithmetic, canAsk);
   const family = findKerasFamily(JSON.stringify(modelJson.modelTopology));
   const usual = { normalization: 'unit', why: 'nothing in the model says it' } as const;
