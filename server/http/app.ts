@@ -1,5 +1,4 @@
 /** The HTTP application: Yoga with all plugins, in the order in which they must run. */
-import { useDeferStream } from '@graphql-yoga/plugin-defer-stream';
 import type { GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
@@ -11,6 +10,7 @@ import type { Services } from '../resolver-services.ts';
 import type { ServerContext } from '../schema/context.ts';
 import type { FileStores } from '../uploads/memory-or-disk-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
+import { useDeferDirective } from './operations/defer.ts';
 import { createDocumentCache } from './operations/document-cache.ts';
 import { createMask, logError, usePartialResultStatus, useShortMessages } from './operations/error-mask.ts';
 import { makeLimitPlugins } from './operations/query-limits.ts';
@@ -103,12 +103,6 @@ export function createApp(dependencies: AppDependencies) {
 /** The context of resolvers, on every transport. */
 export function makeContext(services: Services, caller: Principal, signal: AbortSignal | undefined): ServerContext {
   return { caller, services, signal };
-}
-
-/** The plugin's validation rules; the schema declares and describes the directive. */
-function useDeferDirective(): Plugin {
-  const { onValidate } = useDeferStream();
-  return { onValidate } as Plugin;
 }
 
 function useGraphiqlPolicy(): Plugin {

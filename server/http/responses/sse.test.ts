@@ -1,7 +1,7 @@
 /** Server-sent events through real sockets, written to Node's response. */
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { jsonRequest, uploadRequest } from '../../test/requests.ts';
 import { atEnd, paint, startServer, startWorker } from '../../test/server-harness.ts';
 import { enqueue } from '../../test/subscriptions.ts';
@@ -192,6 +192,31 @@ describe('a subscription with more than a query', () => {
     expect(await response.text()).toContain('"code":"BAD_REQUEST"');
     await server.uploadDirEmptied();
     await expect.poll(() => memory.heldBytes()).toBe(0);
+  });
+});
+
+describe('a client that accepts no event stream', () => {
+  test.each(['application/json', 'multipart/mixed;subscriptionSpec=1.0, application/json'])(
+    '(Accept: %s) is refused with a message before its subscription is opened',
+    async (accept) => {
+      const server = await startServer();
+      await startWorker(server.prefix);
+      const watchQueue = vi.spyOn(server.components.services, 'watchQueue');
+      const answer = await server.query('subscription { queue { waiting } }', {}, { accept });
+      expect([answer.status, answer.errors?.[0]?.extensions?.code]).toEqual([406, 'BAD_REQUEST']);
+      expect(answer.errors?.[0]?.message).toContain('Accept: text/event-stream');
+      expect(watchQueue).not.toHaveBeenCalled();
+    },
+  );
+
+  test('gets the whole result of a mutation that defers a part of it', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const deferring =
+      'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id ... @defer { result { labels(topK: 1) { index } } } } } }';
+    const { status, data } = await server.upload<{ classifyImage: object }>(deferring, [await paint(9)]);
+    expect(status).toBe(200);
+    expect(data.classifyImage).toMatchObject({ id: expect.any(String), result: { labels: [{ index: 9 }] } });
   });
 });
 

@@ -2,14 +2,15 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
-import type { ExecutionArgs, ExecutionResult } from 'graphql';
-import type { Plugin } from 'graphql-yoga';
+import { type ExecutionArgs, type ExecutionResult, GraphQLError } from 'graphql';
+import type { Plugin, YogaInitialContext } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import type { Config } from '../../config.ts';
 import type { ServerContext } from '../../schema/context.ts';
 import { createResultMask } from '../operations/error-mask.ts';
 import { executeSubscription } from '../operations/execute-subscription.ts';
 import { PING_EVERY_MS } from '../ping-interval.ts';
+import { accepts } from '../requests/accepted-types.ts';
 import { removeFrameworkListeners } from './framework-listeners.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
@@ -49,7 +50,10 @@ export function useEventStreams(
       if (request.headers.get('last-event-id') === DONE) endResponse(new fetchAPI.Response(null, { status: 204 }));
     },
 
-    onSubscribe({ setSubscribeFn }) {
+    onSubscribe({ args: { contextValue }, setSubscribeFn, setResultAndStopExecution }) {
+      const { request } = contextValue as YogaInitialContext;
+      // Otherwise the framework would find out only after the subscription was opened, and would not close it.
+      if (!accepts(request, 'text/event-stream')) return setResultAndStopExecution({ errors: [noEventStream()] });
       setSubscribeFn(async (args: ExecutionArgs) => {
         const { request, caller, services } = args.contextValue as ServerContext & { request: Request };
         const contextValue: ServerContext = { caller, services, signal: undefined };
@@ -59,9 +63,11 @@ export function useEventStreams(
       });
     },
 
-    onResultProcess({ request, resultProcessor, setResultProcessor, serverContext }) {
+    async onResultProcess({ request, resultProcessor, setResultProcessor, serverContext }) {
       const results = subscriptions.get(request);
-      if (!results || !resultProcessor || !(serverContext as { res?: ServerResponse }).res) return;
+      if (!results) return;
+      if (!resultProcessor) return void (await results.return?.());
+      if (!(serverContext as { res?: ServerResponse }).res) return;
       setResultProcessor((_result, fetchAPI) => {
         // A copy: the framework writes further headers into the object that it is given.
         const response = new fetchAPI.Response(null, { headers: { ...HEADERS } });
@@ -87,6 +93,14 @@ export function useEventStreams(
     },
   };
 }
+
+const noEventStream = () =>
+  new GraphQLError(
+    'A subscription is answered as an event stream. Send Accept: text/event-stream, or use a WebSocket.',
+    {
+      extensions: { code: 'BAD_REQUEST', http: { status: 406 } },
+    },
+  );
 
 /** Ends with the results, and ends them if the client disconnects. */
 async function sendEvents(response: ServerResponse, results: Results, ownsRequest: boolean): Promise<void> {
