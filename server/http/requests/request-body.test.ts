@@ -1,9 +1,13 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { createServer, type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { describe, expect, test } from 'vitest';
+import { pino } from 'pino';
+import { describe, expect, test, vi } from 'vitest';
 import { MAP, multipart, OPERATIONS, open, post } from '../../test/http-harness.ts';
-import { startServer } from '../../test/server-harness.ts';
+import { atEnd, startServer } from '../../test/server-harness.ts';
+import { answerRequest } from '../answer-request.ts';
+import { BodyWatch } from '../connections/slow-bodies.ts';
 
 const QUERY = '{"query":"{ __typename }"}';
 
@@ -166,6 +170,37 @@ describe('a body in HTTP chunks of one byte', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
     expect(answer).toContain('REQUEST_TOO_LARGE');
   });
+});
+
+test('a body that comes after its request was refused as too slow is dropped, and takes no memory', async () => {
+  const server = await startServer();
+  const { app } = server.listener;
+  const { services, files } = server.components;
+  const listModels = vi.spyOn(services, 'listModels');
+  const bodies = new BodyWatch({ silenceMs: 50, lookEveryMs: 10 });
+  const http = createServer((request, response) => {
+    bodies.watch(request, response);
+    void answerRequest(app, request, response, pino({ enabled: false }));
+  });
+  atEnd(() => void http.close());
+  await once(http.listen(0, '127.0.0.1'), 'listening');
+  const client = connect((http.address() as AddressInfo).port, '127.0.0.1').setEncoding('latin1');
+  atEnd(() => void client.destroy());
+  const arrived = once(http, 'request') as Promise<[IncomingMessage]>;
+  const body = JSON.stringify({ query: '{ models { name } }', variables: { image: `data:,${'A'.repeat(2_000_000)}` } });
+  client.write(
+    `POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`,
+  );
+  const [request] = await arrived;
+  expect(String(await once(client, 'data'))).toMatch(/^HTTP\/1\.1 408 /);
+  const ended = once(request, 'end');
+  client.write(body);
+  await ended;
+  // The next request on the connection is answered after whatever the body would have caused.
+  client.write('GET /graphql?query={__typename} HTTP/1.1\r\nhost: x\r\naccept: application/json\r\n\r\n');
+  expect(String(await once(client, 'data'))).toMatch(/^HTTP\/1\.1 200 /);
+  expect(listModels).not.toHaveBeenCalled();
+  expect(files.memory.heldBytes()).toBe(0);
 });
 
 describe('without the CSRF header', () => {

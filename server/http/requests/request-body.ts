@@ -138,17 +138,25 @@ interface NodeContext {
 }
 
 async function readBytes(request: Request, context: object, body: GrowingBuffer, maxBytes: number): Promise<Buffer> {
-  const { req } = context as NodeContext;
+  const { req, res } = context as NodeContext;
   const isUnread = req && req.body === undefined && !req.readableDidRead;
-  if (isUnread) await readNodeBody(req, body, maxBytes);
+  if (isUnread) await readNodeBody(req, res, body, maxBytes);
   else await readWebBody(request, body, maxBytes);
   return body.bytes();
 }
 
 /** A client may send each byte in a chunk, and a web stream costs a hundred times as much per chunk as Node's events. */
-function readNodeBody(req: IncomingMessage, body: GrowingBuffer, maxBytes: number): Promise<void> {
+function readNodeBody(
+  req: IncomingMessage,
+  res: ServerResponse | undefined,
+  body: GrowingBuffer,
+  maxBytes: number,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const stop = () => req.off('data', onData).off('end', onEnd).off('error', onLost).off('close', onLost).pause();
+    const stop = () => {
+      req.off('data', onData).off('end', onEnd).off('error', onLost).off('close', onLost).pause();
+      res?.off('close', onAnswered);
+    };
     const onData = (chunk: Buffer) => {
       if (body.add(chunk)) return;
       // The rest is left unread: closing the connection now would lose the answer.
@@ -163,6 +171,12 @@ function readNodeBody(req: IncomingMessage, body: GrowingBuffer, maxBytes: numbe
       stop();
       reject(bodyLost());
     };
+    // A body that was too slow has been refused: what still comes is dropped, and not executed.
+    const onAnswered = () => {
+      onLost();
+      req.resume();
+    };
+    res?.on('close', onAnswered);
     req.on('data', onData).on('end', onEnd).on('error', onLost).on('close', onLost);
   });
 }
