@@ -42,6 +42,9 @@ const TIMEOUTS = {
 /** After waits have ended, their answers have this long to be sent. */
 const SEND_GRACE_MS = 1_000;
 
+/** Answered beyond the connection limit, too. */
+const HEALTH_CHECKS = ['/health/live', '/health/ready'];
+
 const NO_SUCH_PATH = { status: 404, code: 'BAD_REQUEST', message: `WebSockets are served at ${ENDPOINT}.` } as const;
 /** A WebSocket handshake whose Upgrade header a proxy has removed. */
 const UPGRADE_LOST = {
@@ -82,7 +85,7 @@ export class HttpServer {
       oneAtATime((request, response) => void this.#answer(request, response)),
     );
     this.#server = server;
-    answerParserErrors(server);
+    answerParserErrors(server, (request, response) => this.#boundBody(request, response));
     this.#unused = watchUnusedConnections(server);
     this.#isBeyondLimit = limitConnections(server, readConnectionLimit(), log);
     this.#leaveAlone = closeUnreadAnswers(server, log);
@@ -109,25 +112,28 @@ export class HttpServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // The absolute form for proxies, which every server must accept.
     request.url = request.url!.replace(/^https?:\/\/[^/?]+\/?/i, '/');
+    this.#boundBody(request, response);
     const problem = findHostProblem(request, this.#config);
     if (this.#isBeyondLimit(request)) {
       response.setHeader('connection', 'close');
-      if (!request.url.startsWith('/health/')) {
-        closeAfterBody(request);
+      if (!HEALTH_CHECKS.includes(pathOf(request))) {
         request.resume();
         return answerRaw(response, TOO_MANY_CONNECTIONS, { 'retry-after': '1' });
       }
     }
     if (problem) {
-      closeAfterBody(request);
       request.resume();
       return answerRaw(response, HOST_ANSWERS[problem]);
     }
     if (request.headers['sec-websocket-key']) return answerRaw(response, UPGRADE_LOST, { upgrade: 'websocket' });
+    await answerRequest(this.app, request, response, this.#log);
+  }
+
+  /** Call it before any answer: the rest of a refused body needs the same bounds. */
+  #boundBody(request: IncomingMessage, response: ServerResponse): void {
     refuseSmallChunks(request, response);
     this.#bodies.watch(request, response);
     closeAfterBody(request);
-    await answerRequest(this.app, request, response, this.#log);
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {

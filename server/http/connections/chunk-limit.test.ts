@@ -46,6 +46,24 @@ test.each([
   expect((await fetch(`${url}/health/live`)).status).toBe(200);
 });
 
+test.each([
+  ['a foreign host', 'host: evil.test', 421],
+  ['a WebSocket whose Upgrade is missing', 'host: x\r\nsec-websocket-key: x', 426],
+  ['an unknown expectation', 'host: x\r\nexpect: wonders', 417],
+])('a body byte by byte behind %s, which is refused, closes the connection, too', async (_name, headers, status) => {
+  const server = await startServer();
+  const socket = connect(Number(new URL(await server.listener.listen()).port), '127.0.0.1').setEncoding('latin1');
+  atEnd(() => void socket.destroy());
+  socket.on('error', () => undefined);
+  const answer = once(socket, 'data');
+  // Not once() of node:events, which would reject if the server resets the connection.
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.write(`POST /graphql HTTP/1.1\r\n${headers}\r\ntransfer-encoding: chunked\r\n\r\n`);
+  expect(String(await answer)).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  socket.write('1\r\nx\r\n'.repeat(5 * MAX_SMALL_CHUNKS));
+  await closed;
+});
+
 test('a few thousand small chunks are read, and any number of ordinary ones', async () => {
   const server = await startServer({ env: { INFERQL_MAX_QUERY_BYTES: '20000000' } });
   const url = await server.listener.listen();

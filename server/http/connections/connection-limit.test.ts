@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -62,6 +63,9 @@ test.skipIf(process.platform !== 'linux')(
       await expect.poll(() => sockets.filter(({ closed }) => closed).length).toBeGreaterThan(HANDLES);
       const refused = await ask('/graphql?query={__typename}');
       expect([refused.status, (await refused.json()).errors[0].extensions.code]).toEqual([503, 'UNAVAILABLE']);
+      const disguised = request(`${url}/`, { path: '/health/../graphql?query={__typename}', agent: false }).end();
+      const [response] = (await once(disguised, 'response')) as [IncomingMessage];
+      expect(response.resume().statusCode).toBe(503);
       expect(log.filter(({ level }) => level >= 50).map(({ msg }) => msg)).toEqual([
         expect.stringContaining('too many connections'),
       ]);

@@ -12,6 +12,7 @@ import { enqueue } from '../../test/subscriptions.ts';
 import { limitConnections } from './connection-limit.ts';
 import { continueWithoutUpgrade } from './foreign-upgrade.ts';
 import { MAX_PIPELINED_REQUESTS, oneAtATime } from './pipelining.ts';
+import { watchUnusedConnections } from './unused-connections.ts';
 
 const ASSET_BYTES = 5_000_000;
 
@@ -120,6 +121,25 @@ describe('an Upgrade to another protocol', () => {
       while (socket.text.split('live\n').length <= i) await once(socket, 'data');
     }
     expect(beyond).toEqual(Array(20).fill(false));
+  });
+
+  test('leaves no listeners on its connection', async () => {
+    const server = createServer((_request, response) => response.end('live\n'));
+    watchUnusedConnections(server);
+    const counts: number[] = [];
+    server.on('upgrade', (request, socket, head) => {
+      continueWithoutUpgrade(server, request, socket, head);
+      counts.push(socket.eventNames().reduce<number>((sum, name) => sum + socket.listenerCount(name), 0));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    atEnd(() => void server.close());
+    const socket = open(`http://127.0.0.1:${(server.address() as { port: number }).port}`);
+    for (let i = 1; i <= 4; i++) {
+      socket.write(get('/', 'host: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n'));
+      while (socket.text.split('live\n').length <= i) await once(socket, 'data');
+    }
+    expect(counts).toEqual(Array(4).fill(counts[0]));
   });
 
   test('keeps the body that comes with it', async () => {

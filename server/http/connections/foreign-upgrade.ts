@@ -27,8 +27,8 @@ export function continueWithoutUpgrade(server: Server, request: IncomingMessage,
     .map((option) => option.trim().toLowerCase())
     .filter((option) => option !== '' && !UPGRADE_HEADERS.includes(option));
   if (others.length > 0) lines.push(`connection: ${others.join(', ')}`);
-  // Node adds its listener with each connection, and this one begins again.
-  socket.removeAllListeners('timeout');
+  // Node adds its listeners with each connection, and this one begins again.
+  for (const event of ['timeout', 'resume', 'pause']) socket.removeAllListeners(event);
   socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
   server.emit('connection', socket);
 }

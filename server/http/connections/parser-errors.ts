@@ -1,5 +1,5 @@
 /** Answers what Node's HTTP parser refuses, with a message and the headers of every response. */
-import type { Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { answerOnSocket, answerRaw } from './raw-response.ts';
 
@@ -17,15 +17,19 @@ const ANSWERS: Record<string, Parameters<typeof answerOnSocket>[1]> = {
 };
 const MALFORMED = { status: 400, code: 'BAD_REQUEST', message: 'This is not an HTTP/1.1 request.' } as const;
 
-/** Answers what cannot be parsed, and unknown `Expect` headers. */
-export function answerParserErrors(server: Server): void {
+/**
+ * Answers what cannot be parsed, and unknown `Expect` headers.
+ * @param boundBody called with a request before it is answered. @default none: the server's own timeout bounds bodies
+ */
+export function answerParserErrors(server: Server, boundBody?: RequestListener): void {
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     // In the middle of an answer nothing else can be sent, and nothing on a closed connection.
     const isAnswering = (socket as { _httpMessage?: { headersSent: boolean } | null })._httpMessage?.headersSent;
     if (error.code === 'ECONNRESET' || !socket.writable || isAnswering) socket.destroy(error);
     else answerOnSocket(socket, ANSWERS[error.code ?? ''] ?? MALFORMED);
   });
-  server.on('checkExpectation', (_request, response) => {
+  server.on('checkExpectation', (request, response) => {
+    boundBody?.(request, response);
     answerRaw(response, {
       status: 417,
       code: 'BAD_REQUEST',

@@ -9,8 +9,12 @@ export interface UnusedConnections {
 
 export function watchUnusedConnections(server: Server): UnusedConnections {
   const unused = new Set<Socket>();
+  /** A connection whose Upgrade was ignored begins again: see foreign-upgrade.ts. */
+  const seen = new WeakSet<Socket>();
   const forget = (socket: Socket) => unused.delete(socket);
   server.on('connection', (socket: Socket) => {
+    if (seen.has(socket)) return;
+    seen.add(socket);
     unused.add(socket);
     socket.once('close', () => forget(socket));
   });
