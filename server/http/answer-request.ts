@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { App } from './app.ts';
 import { answerRaw } from './connections/raw-response.ts';
 import { noteListeners } from './responses/framework-listeners.ts';
-import { SECURITY_HEADERS } from './responses/security-headers.ts';
+import type { HeadContext } from './responses/sse.ts';
 
 /** Answers a Node request with the app. Errors outside the app are logged, and no detail is sent. */
 export async function answerRequest(
@@ -15,13 +15,10 @@ export async function answerRequest(
 ): Promise<void> {
   try {
     const isHead = request.method === 'HEAD';
-    if (isHead && request.headers.accept?.includes('text/event-stream')) {
-      answerEventStreamHead(response);
-      return;
-    }
     // GraphQL supports GET; Node sends no body for HEAD.
     if (isHead) request.method = 'GET';
-    const context = { req: request, res: response, waitUntil: app.waitUntil };
+    const head: HeadContext = { isHead };
+    const context = { req: request, res: response, waitUntil: app.waitUntil, ...head };
     const answered = await app.handleNodeRequestAndResponse(request, noteListeners(response), context);
     await sendNodeResponse(answered, response, request, true);
   } catch (error) {
@@ -30,10 +27,4 @@ export async function answerRequest(
     if (response.headersSent) response.destroy();
     else answerRaw(response, { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error.' });
   }
-}
-
-/** The headers of a subscription's response. HEAD gets them without opening a subscription. */
-function answerEventStreamHead(response: ServerResponse): void {
-  response.writeHead(200, { ...SECURITY_HEADERS, 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
-  response.end();
 }

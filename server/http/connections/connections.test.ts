@@ -6,7 +6,8 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { measureKeptBytes } from '@inferql/testing/processes/used-memory';
 import { pino } from 'pino';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { startGuardedServer } from '../../test/callers.ts';
 import { atEnd, startServer, startWorker } from '../../test/server-harness.ts';
 import { enqueue } from '../../test/subscriptions.ts';
 import { limitConnections } from './connection-limit.ts';
@@ -244,12 +245,24 @@ describe('HEAD', () => {
 
   test('of an event stream opens none', async () => {
     const server = await startServer();
+    await startWorker(server.prefix);
+    const watchQueue = vi.spyOn(server.components.services, 'watchQueue');
     const url = await server.listener.listen();
     const headers = { accept: 'text/event-stream' };
     const query = encodeURIComponent('subscription { queue { waiting } }');
     const response = await fetch(`${url}/graphql?query=${query}`, { method: 'HEAD', headers });
-    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
     expect(await response.text()).toBe('');
+    expect(watchQueue).not.toHaveBeenCalled();
+  });
+
+  test('of an event stream needs a path and a key as GET does', async () => {
+    const { server } = await startGuardedServer();
+    const url = await server.listener.listen();
+    const head = async (path: string) =>
+      (await fetch(url + path, { method: 'HEAD', headers: { accept: 'text/event-stream' } })).status;
+    const query = encodeURIComponent('subscription { queue { waiting } }');
+    expect([await head('/nothing'), await head(`/graphql?query=${query}`)]).toEqual([404, 401]);
   });
 });
 

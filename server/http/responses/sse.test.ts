@@ -1,10 +1,13 @@
 /** Server-sent events through real sockets, written to Node's response. */
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
+import { createYoga } from 'graphql-yoga';
+import { pino } from 'pino';
 import { describe, expect, test, vi } from 'vitest';
 import { jsonRequest, uploadRequest } from '../../test/requests.ts';
 import { atEnd, paint, startServer, startWorker } from '../../test/server-harness.ts';
 import { enqueue } from '../../test/subscriptions.ts';
+import { useEventStreams } from './sse.ts';
 
 const WATCH = 'subscription ($id: ID!) { prediction(id: $id) { id status } }';
 
@@ -253,4 +256,17 @@ describe('a browser that opens a stream again', () => {
     expect(await readText(response)).not.toContain('id: done');
     await drained;
   });
+});
+
+test('an instance that has stopped leaves no timer', async () => {
+  vi.useFakeTimers();
+  try {
+    const log = pino({ enabled: false });
+    const app = createYoga({ plugins: [useEventStreams({ introspection: true }, log, { ownsRequests: true })] });
+    expect(vi.getTimerCount()).toBe(1);
+    await app.dispose();
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });

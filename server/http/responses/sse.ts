@@ -15,6 +15,11 @@ import { removeFrameworkListeners } from './framework-listeners.ts';
 
 type Results = AsyncIterableIterator<ExecutionResult>;
 
+/** Whether a GET was a HEAD. */
+export interface HeadContext {
+  isHead?: boolean;
+}
+
 const HEADERS = {
   'content-type': 'text/event-stream',
   'cache-control': 'no-cache',
@@ -40,20 +45,30 @@ export function useEventStreams(
   const streams = new WeakMap<Response, Results>();
   const open = new Set<ServerResponse>();
   const mask = createResultMask(config, log);
-  setInterval(() => {
+  /** HEAD has the headers of a stream, without opening a source. */
+  const noResults = (request: Request) => {
+    const results = (async function* (): Results {})();
+    subscriptions.set(request, results);
+    return results;
+  };
+  const pings = setInterval(() => {
     for (const response of open) if (!response.writableNeedDrain) response.write(PING);
-  }, PING_EVERY_MS).unref();
+  }, PING_EVERY_MS);
+  pings.unref();
 
   return {
+    onDispose: () => clearInterval(pings),
+
     onRequest({ request, endResponse, fetchAPI }) {
       // The only answer that keeps an EventSource from reconnecting forever.
       if (request.headers.get('last-event-id') === DONE) endResponse(new fetchAPI.Response(null, { status: 204 }));
     },
 
     onSubscribe({ args: { contextValue }, setSubscribeFn, setResultAndStopExecution }) {
-      const { request } = contextValue as YogaInitialContext;
+      const { request, isHead } = contextValue as YogaInitialContext & HeadContext;
       // Otherwise the framework would find out only after the subscription was opened, and would not close it.
       if (!accepts(request, 'text/event-stream')) return setResultAndStopExecution({ errors: [noEventStream()] });
+      if (isHead) return setSubscribeFn(async () => noResults(request));
       setSubscribeFn(async (args: ExecutionArgs) => {
         const { request, caller, services } = args.contextValue as ServerContext & { request: Request };
         const contextValue: ServerContext = { caller, services, signal: undefined };
