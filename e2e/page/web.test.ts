@@ -211,7 +211,7 @@ test('the script of the page stays small', async () => {
   expect(names.length).toBeGreaterThan(0);
   const assets = await readdir(join(site.webDir, 'assets'));
   expect(assets).toEqual(expect.arrayContaining(names));
-  const workers = assets.filter((name) => /^image\.worker.*\.js$/.test(name));
+  const workers = assets.filter((name) => /^shrink-image\.worker.*\.js$/.test(name));
   expect(workers).toHaveLength(1);
   names.push(...workers);
   const sizes = await Promise.all(
