@@ -10,6 +10,7 @@ import { LayerConfig } from './config.ts';
 import { LAYERS } from './layer-table.ts';
 import { findOperation, toOperands } from './operation-layers.ts';
 import { namesOf, toTensor, WeightIndex } from './weights.ts';
+import { requireFloats } from './whole-numbers.ts';
 
 /** What stays the same through a whole model. */
 interface Conversion {
@@ -30,6 +31,7 @@ export function convertLayers(
   weights: Map<string, Weight>,
   inputs: readonly Value[],
 ): Value[] {
+  requireFloats(model, dialect);
   const conversion = { builder, dialect, weights: new WeightIndex(weights.values()) };
   const outputs = convertModel(conversion, model, inputs, []);
   conversion.weights.requireAllUsed();
