@@ -277,6 +277,32 @@ test('after a start that failed, the next request tries again', async () => {
   expect((await ask()).status).toBe(200);
 });
 
+test.each(['fetch', 'node'] as const)('stop lets a mutation that waits get its result: %s', async (way) => {
+  const { inferql, prefix } = embed();
+  const worker = await startWorker(prefix);
+  worker.settling.close();
+  const { origin } = await listen((request, response) => void inferql.node(request, response));
+  const url = `http://${origin}/graphql`;
+  const byNode = ({ body, headers }: Request) =>
+    fetch(url, { method: 'POST', body, headers, duplex: 'half' } as RequestInit);
+  let hasStopped = false;
+  const answer = classify(way === 'node' ? byNode : inferql.fetch, 44);
+  const query = 'subscription { queue { processing } }';
+  const events = await fetch(`${url}?query=${encodeURIComponent(query)}`, { headers: { accept: 'text/event-stream' } });
+  const reader = events.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  while (!text.includes('"processing":1')) text += (await reader.read()).value;
+  const stopped = inferql.stop().then(() => {
+    hasStopped = true;
+  });
+  // The subscription ends when the server has begun to stop.
+  while (!(await reader.read()).done);
+  expect(hasStopped).toBe(false);
+  worker.settling.open();
+  expect((await answer).data?.classifyImage.result?.labels[0]?.index).toBe(44);
+  await stopped;
+});
+
 test('a stopped instance says so', async () => {
   const { inferql } = embed();
   await inferql.start();

@@ -32,10 +32,19 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
   // Hosts pass single methods on, so none uses `this`.
   return {
     schema,
-    fetch: async (request) => (await server.running()).app.fetch(request),
+    async fetch(request) {
+      const { app, requests } = await server.running();
+      const end = requests.begin();
+      try {
+        return await app.fetch(request);
+      } finally {
+        end();
+      }
+    },
     async node(request, response) {
-      const { app } = await server.running();
+      const { app, requests } = await server.running();
       restorePath(request);
+      if (!response.closed) response.once('close', requests.begin());
       await answerRequest(app, request, response, resolved.log);
     },
     createContext: (request) => createContext(server, request),

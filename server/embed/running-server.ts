@@ -9,10 +9,13 @@ import { ServerComponents } from '../server-components.ts';
 import { type Cleanups, runCleanups } from './cleanups.ts';
 import { type InlineOptions, startInlineRedis, startInlineWorker } from './inline.ts';
 import type { ResolvedOptions } from './options.ts';
+import { RequestsInProgress } from './requests-in-progress.ts';
 import type { InferQLOptions } from './types.ts';
 
 /** The first request waits this long for Redis; after it, requests answer UNAVAILABLE until Redis is there. */
 const CONNECT_WAIT_MS = 3_000;
+/** After waits have ended, their responses have this long to be sent. */
+const SEND_GRACE_MS = 1_000;
 
 export interface ServerPlan extends ResolvedOptions {
   options: InferQLOptions;
@@ -23,6 +26,7 @@ type Transports = ReturnType<typeof createTransports>;
 
 export interface RunningServer extends Pick<Transports, 'app' | 'webSockets'> {
   components: ServerComponents;
+  requests: RequestsInProgress;
   close(): Promise<void>;
 }
 
@@ -37,9 +41,10 @@ export async function openServer(plan: ServerPlan): Promise<RunningServer> {
     cleanups.push(connections.close);
     if (inline) await runWorker(plan, inline, redisUrl, cleanups);
     const components = createComponents(plan, connections, cleanups);
-    const transports = openTransports(plan, components, cleanups);
+    const requests = new RequestsInProgress();
+    const transports = openTransports(plan, components, requests, cleanups);
     await whenConnected(connections);
-    return { components, ...transports, close };
+    return { components, requests, ...transports, close };
   } catch (error) {
     await close().catch((failure) => plan.log.error({ err: failure }, 'could not close all parts'));
     throw error;
@@ -86,13 +91,18 @@ function createComponents(
   return components;
 }
 
-function openTransports(plan: ServerPlan, components: ServerComponents, cleanups: Cleanups): Transports {
+function openTransports(
+  plan: ServerPlan,
+  components: ServerComponents,
+  requests: RequestsInProgress,
+  cleanups: Cleanups,
+): Transports {
   const { options, config, endpoint, log, schema } = plan;
   const { plugins } = options;
   const transports = createTransports({ config, components, log, schema, endpoint, plugins, servesSite: false });
   cleanups.push(async () => {
     components.drain();
-    await transports.webSockets.drain();
+    await Promise.all([transports.webSockets.drain(), requests.whenEnded(config.drainMs + SEND_GRACE_MS)]);
     await transports.app.dispose();
   });
   return transports;

@@ -100,6 +100,6 @@ export interface InferQL {
   submit(image: Uint8Array, options?: SubmitOptions): AsyncGenerator<PredictionEvent, void, undefined>;
   /** Connects to Redis, and starts what `runInline` runs. Otherwise the first request does so. If it fails, the next call tries again. */
   start(): Promise<void>;
-  /** Ends subscriptions so that clients resume elsewhere, lets waiting requests end, disconnects, and stops what `runInline` runs. */
+  /** Ends subscriptions so that clients resume elsewhere, lets waiting requests end within some 10 seconds, disconnects, and stops what `runInline` runs. */
   stop(): Promise<void>;
 }
