@@ -108,7 +108,8 @@ const batchNorm: NodeConverter = (call) => {
     beta: numbers(2),
     mean: numbers(3),
     variance: numbers(4),
-    epsilon: call.attributes.number('epsilon', 1e-3),
+    // TensorFlow's default, which a file may leave out; tfjs has another.
+    epsilon: call.attributes.number('epsilon', 1e-4),
   });
 };
 

@@ -1,5 +1,5 @@
 import { UnsupportedOpError } from '../../errors.ts';
-import { binary, sameOrder } from '../emit/binary.ts';
+import { binary, broadcastShapes, sameOrder } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
 import { activate, clip, scalar, softmax, unary } from '../emit/named-activations.ts';
 import { transpose } from '../emit/shape.ts';
@@ -40,7 +40,8 @@ const matMul: NodeConverter = (call) => {
     return applyFused(call, dense(builder, a, kernel, undefined), 2);
   }
   const [left, right] = [builder.channelsLast(a), builder.channelsLast(b)];
-  const shape = [...left.shape.slice(0, -1), right.shape.at(-1) ?? 1];
+  const leading = broadcastShapes(left.shape.slice(0, -2), right.shape.slice(0, -2));
+  const shape = [...leading, left.shape.at(-2) ?? 1, right.shape.at(-1) ?? 1];
   return applyFused(call, builder.emit('MatMul', [left, right], { shape }), 2);
 };
 
@@ -72,6 +73,15 @@ const cast: NodeConverter = (call) => {
   }
   throw new UnsupportedOpError(call.op, `to ${to}, node ${call.name}`);
 };
+
+/** @throws UnsupportedOpError for a bound of each element, which only the raw op has */
+function boundAt(call: NodeCall, position: number): number {
+  const [bound, ...others] = numbersAt(call, position);
+  if (bound === undefined || others.length > 0) {
+    throw new UnsupportedOpError(call.op, `node ${call.name}: with bounds of other than one number`);
+  }
+  return bound;
+}
 
 const FLOAT = { to: { int: 1 } };
 
@@ -127,7 +137,7 @@ export const MATH_NODES: Record<string, NodeConverter> = {
     const alpha = call.attributes.number('alpha', 0.2);
     return unary(call.builder, 'LeakyRelu', inputAt(call, 0), { alpha: { float: alpha } });
   },
-  ClipByValue: (call) => clip(call.builder, inputAt(call, 0), numbersAt(call, 1)[0] ?? 0, numbersAt(call, 2)[0]),
+  ClipByValue: (call) => clip(call.builder, inputAt(call, 0), boundAt(call, 1), boundAt(call, 2)),
   Expm1: (call) => binary(call.builder, 'Sub', unary(call.builder, 'Exp', inputAt(call, 0)), scalar(call.builder, 1)),
   Softmax: (call) => softmax(call.builder, inputAt(call, 0)),
   LogSoftmax: (call) => softmax(call.builder, inputAt(call, 0), -1, 'LogSoftmax'),

@@ -56,9 +56,12 @@ const pad: NodeConverter = (call) => {
   const plain = builder.channelsLast(input);
   const begins = plain.shape.map((_, axis) => sides[axis * 2] ?? 0);
   const ends = plain.shape.map((_, axis) => sides[axis * 2 + 1] ?? 0);
-  const shape = plain.shape.map((size, axis) =>
-    size === BATCH ? size : size + (begins[axis] ?? 0) + (ends[axis] ?? 0),
-  );
+  const shape = plain.shape.map((size, axis) => {
+    const added = (begins[axis] ?? 0) + (ends[axis] ?? 0);
+    if (size >= 0) return size + added;
+    if (begins[axis] || ends[axis]) throw new UnsupportedOpError(call.op, `of the batch, node ${call.name}`);
+    return size;
+  });
   const inputs = [plain, builder.constant(int64Tensor([...begins, ...ends]))];
   if (mode === 'constant') inputs.push(builder.constant(floatTensor([], [fill])));
   return builder.emit('Pad', inputs, { shape }, { mode: { text: mode } });
