@@ -88,3 +88,26 @@ test.each(VERSIONS)('a nested model that would cut off decimals is refused, %s',
   config.layers[0]!.config.dtype = 'int32';
   await expect(run()).rejects.toThrow(/dtype int32: layer image would cut off decimals/);
 });
+
+test('a mean of a choice between whole numbers is refused in Keras 2, which divides them without a rest', async () => {
+  const where = (x: number): LayerFile => ({
+    class_name: 'TFOpLambda',
+    config: { function: 'where' },
+    call: ['image', 0, 0, { x, y: 0 }],
+  });
+  const cast: LayerFile = {
+    class_name: 'TFOpLambda',
+    config: { function: 'cast' },
+    call: ['l0', 0, 0, { dtype: 'float32' }],
+  };
+  const mean = (from: string): LayerFile => ({
+    class_name: 'TFOpLambda',
+    config: { function: 'math.reduce_mean' },
+    call: [from, 0, 0, { axis: [1, 2] }],
+  });
+  const run = (...layers: LayerFile[]) => answerOf('float32', '2.15.0', layers);
+  await expect(run(where(1), mean('l0'))).rejects.toThrow(/int32 \(perhaps\): layer l1 \(TFOpLambda\)/);
+  const share = (scale: number) => [11, 12, 12].map((count) => expect.closeTo((count / 12) * scale, 6));
+  expect(await run(where(1), cast, mean('l1'))).toEqual(share(1));
+  expect(await run(where(0.5), mean('l0'))).toEqual(share(0.5));
+});

@@ -50,6 +50,22 @@ export function requireFloats(model: LayersModel, dialect: Dialect): void {
   typesOfOutputs(model, dialect, undefined);
 }
 
+/** What `tf.where(condition, 1, 0)` may be: Keras 2 writes 1 and 1.0, which JSON takes for the same. */
+const PERHAPS = 'int32 (perhaps)';
+
+/** A choice between two constants without fractions. */
+function isChoiceOfWhole({ className, config }: Layer, { args, kwargs }: Call): boolean {
+  if (className !== 'TFOpLambda' || !/^(.*\.)?where(_v2)?$/.test(String(config.function))) return false;
+  const choices = [args[1] ?? kwargs.get('x'), args[2] ?? kwargs.get('y')];
+  return choices.every((choice) => choice && 'value' in choice && Number.isInteger(choice.value));
+}
+
+/** Whether whole numbers lose the rest of a division. */
+function divides({ className, config }: Layer): boolean {
+  if (className === 'TFOpLambda') return /reduce_(mean|variance|std)|floor_?div/.test(String(config.function));
+  return /AveragePooling/.test(className);
+}
+
 /** @param given types of the inputs of a nested model; the outer one gets what it declares */
 function typesOfOutputs(model: LayersModel, dialect: Dialect, given: readonly WholeType[] | undefined): WholeType[] {
   const byName = new Map(model.layers.map((layer) => [layer.name, layer]));
@@ -71,8 +87,12 @@ function typesOfOutputs(model: LayersModel, dialect: Dialect, given: readonly Wh
   const resultType = (layer: Layer, call: Call, output: number): WholeType => {
     const types = tensorsOf(call).map(typeOf);
     if (layer.model) return typesOfOutputs(layer.model, dialect, types)[output];
+    if (isChoiceOfWhole(layer, call)) return PERHAPS;
     const type = types.find((item) => item !== undefined);
     if (type === undefined || makesFloats(layer, dialect)) return undefined;
+    // A float next to it shows that it is one, too.
+    if (type === PERHAPS && types.includes(undefined)) return undefined;
+    if (type === PERHAPS && !divides(layer)) return type;
     const isNearest = layer.className === 'Resizing' && layer.config.interpolation === 'nearest';
     if (isNearest || MOVE_NUMBERS.has(layer.className)) return type;
     throw new UnsupportedOpError(
