@@ -39,3 +39,16 @@ test('a product of one matrix with each image has as many results as images', as
     g.node('BatchMatMulV2', [g.weights(1, 5, 88), g.node('Reshape', ['image', g.ints(-1, 88, 3)])]);
   expect(await difference(product)).toBeLessThan(LIMIT);
 });
+
+test('a graph that computes with whole numbers of the image is refused, one that casts them first is not', async () => {
+  const whole = (write: (g: GraphWriter) => string) => (g: GraphWriter) => {
+    g.nodes[0]!.attr.dtype = { type: 'DT_UINT8' };
+    return write(g);
+  };
+  const turned = (g: GraphWriter) => g.node('ReverseV2', ['image', g.ints(3)]);
+  const sum = (g: GraphWriter) => g.node('AddV2', [turned(g), g.float(100)]);
+  await expect(convertOnly(whole(sum))).rejects.toThrow(/AddV2: node AddV2_\d+, of whole numbers \(DT_UINT8\)/);
+  const cast = (g: GraphWriter) =>
+    g.node('AddV2', [g.node('Cast', [turned(g)], { DstT: { type: 'DT_FLOAT' } }), g.float(100)]);
+  expect(await convertOnly(whole(cast))).toEqual(await convertOnly(cast));
+});

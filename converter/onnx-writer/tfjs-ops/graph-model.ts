@@ -31,6 +31,7 @@ export function convertGraph(
     const names = placeholders.map(({ name }) => name).join(', ');
     throw new ModelError('TOPOLOGY_INVALID', `the model has several inputs (${names}): ${ONE_IMAGE}`);
   }
+  for (const placeholder of placeholders) requireFloats(nodes, placeholder);
   const isSingle = placeholders[0]?.attributes.shape('shape')?.[0] === 1;
   for (const node of nodes) {
     const inputs = node.inputs.map((ref) => outputOf(done, ref));
@@ -44,6 +45,31 @@ export function convertGraph(
     const op = graph.nodes.get(output.node)?.op ?? '';
     throw new UnsupportedOpError(op, `node ${output.node}, whose images are not in a dimension each`);
   });
+}
+
+const FLOAT_TYPES = new Set(['DT_FLOAT', 'DT_HALF', 'DT_DOUBLE', 'DT_BFLOAT16']);
+/** Ops whose results are some of the numbers that they get. */
+const MOVE_NUMBERS = new Set([
+  ...['ExpandDims', 'Gather', 'GatherV2', 'Identity', 'Reshape', 'ResizeNearestNeighbor', 'ReverseV2'],
+  ...['Slice', 'Squeeze', 'StridedSlice', 'Transpose'],
+]);
+const MAKE_FLOATS = new Set(['Cast', 'ResizeBilinear', 'Shape']);
+
+/**
+ * The image is floats here, whatever the placeholder's type is.
+ * @param nodes each after its inputs
+ * @throws UnsupportedOpError naming a node that would compute in whole numbers
+ */
+function requireFloats(nodes: readonly GraphNode[], { name, attributes }: GraphNode): void {
+  const type = attributes.type('dtype');
+  if (FLOAT_TYPES.has(type)) return;
+  const whole = new Set([name]);
+  for (const node of nodes) {
+    if (!node.inputs.some((ref) => whole.has(ref.node)) || MAKE_FLOATS.has(node.op)) continue;
+    if (!MOVE_NUMBERS.has(node.op))
+      throw new UnsupportedOpError(node.op, `node ${node.name}, of whole numbers (${type})`);
+    whole.add(node.name);
+  }
 }
 
 function outputOf(done: Map<string, Value[]>, { node, output }: OutputRef): Value {
