@@ -30,6 +30,8 @@ const BACKGROUND: Record<string, { periodMs: number; count?: number }> = {
   // Worker: heartbeat.
   register: { periodMs: 2_000 },
   sismember: { periodMs: 2_000 },
+  // Worker: whether Redis still has the class names.
+  hkeys: { periodMs: 2_000 },
   // Worker: stalled jobs of each lane, and those of retired versions.
   xautoclaim: { periodMs: 2_000, count: 3 },
   feed: { periodMs: 2_000 },
