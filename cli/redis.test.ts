@@ -35,7 +35,7 @@ const place = () => new URL(server.url).host;
 test.each([
   ['may not write', 'reader:secret', 'NOPERM'],
   ['has another password', 'reader:other-secret', 'WRONGPASS'],
-] as const)('a user who %s is told so, with exit code 2', async (_, user, code) => {
+] as const)('a user who %s gets a message and exit code 2', async (_, user, code) => {
   const failure = await fail(withUser(user));
   expect(failure).toMatchObject({
     exitCode: EXIT.usage,

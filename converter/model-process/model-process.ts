@@ -33,7 +33,7 @@ interface Waiting {
 
 /** How long the output of a process that has ended is waited for. */
 const OUTPUT_WAIT_MS = 1_000;
-/** An idle process gets this long to end by itself. */
+/** How long an idle process may take to exit before it is killed. */
 const END_MS = 1_000;
 
 /** A process that runs users' models, from its start to its end. It does not keep this process alive while it has nothing to do. */

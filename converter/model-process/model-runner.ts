@@ -1,4 +1,4 @@
-/** Running a user's model: the same for a process of its own (`process-runner.ts`) and for this one (`local-runner.ts`). */
+/** Running a user's model: the same interface for a separate process (`process-runner.ts`) and for this one (`local-runner.ts`). */
 import type { EngineModel } from '@inferql/worker/engines/engine';
 import type { OutputArrays } from '@inferql/worker/engines/output-arrays';
 import type { FrontReading } from '../inspect/embedded-preprocessing/front-readings.ts';

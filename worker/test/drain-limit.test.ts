@@ -59,7 +59,7 @@ async function startHost() {
 test.each([
   { images: 1, what: 'a run' },
   { images: 3, what: 'a batch and further jobs' },
-])('a host program ends by itself after a stop that did not wait for the end of $what', async ({ images }) => {
+])('a host program exits after a stop that did not wait for the end of $what', async ({ images }) => {
   const host = await startHost();
   const model = await repository.queue.model('slow');
   const submit = () => repository.queue.submit(model, Uint8Array.of(HANGS, 0, 0, 0));
