@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisConnection } from '@inferql/queue/redis/connection';
 import type { GraphQLSchema } from 'graphql';
+import { SEND_GRACE_MS } from '../http/send-grace.ts';
 import { createTransports } from '../http/transports.ts';
 import { openConnections } from '../redis-connections.ts';
 import { ServerComponents } from '../server-components.ts';
@@ -14,8 +15,6 @@ import type { InferQLOptions } from './types.ts';
 
 /** The first request waits this long for Redis; after it, requests answer UNAVAILABLE until Redis is there. */
 const CONNECT_WAIT_MS = 3_000;
-/** After waits have ended, their responses have this long to be sent. */
-const SEND_GRACE_MS = 1_000;
 
 export interface ServerPlan extends ResolvedOptions {
   options: InferQLOptions;

@@ -20,6 +20,7 @@ import { closeUnreadAnswers } from './connections/unread-answers.ts';
 import { type UnusedConnections, watchUnusedConnections } from './connections/unused-connections.ts';
 import { startListening } from './listening.ts';
 import { findHostProblem, HOST_ANSWERS } from './requests/host-check.ts';
+import { SEND_GRACE_MS } from './send-grace.ts';
 import { createTransports } from './transports.ts';
 import { pathOf, type WebSockets } from './web-socket/web-socket.ts';
 
@@ -39,8 +40,6 @@ const TIMEOUTS = {
   // Checked here with other mistakes, so that the answer has a message.
   requireHostHeader: false,
 };
-/** After waits have ended, their answers have this long to be sent. */
-const SEND_GRACE_MS = 1_000;
 
 /** Answered beyond the connection limit, too. */
 const HEALTH_CHECKS = ['/health/live', '/health/ready'];

@@ -26,6 +26,7 @@ import { executeSubscription, maskErrors } from '../operations/execute-subscript
 import { isAllowedOrigin } from '../requests/cors.ts';
 import { findHostProblem, HOST_ANSWERS } from '../requests/host-check.ts';
 import { clientAddress } from '../requests/proxy.ts';
+import { SEND_GRACE_MS } from '../send-grace.ts';
 import { type SocketExtra, serveWebSockets } from './web-socket-connection.ts';
 
 /** 'Service restart': clients reconnect. */
@@ -208,7 +209,7 @@ export class WebSockets {
     // Waits end with the current state after `drainMs`; their answers have a moment to be sent.
     const forced = setTimeout(() => {
       for (const client of clients) this.#restart(client);
-    }, this.#options.config.drainMs + CLOSE_GRACE_MS);
+    }, this.#options.config.drainMs + SEND_GRACE_MS);
     await Promise.all(closed);
     clearTimeout(forced);
   }

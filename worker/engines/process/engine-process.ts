@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { addAbortListener } from 'node:events';
 import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { startDeadline } from '@inferql/converter/model-process/deadline';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { BYTES_PER_ELEMENT } from '@inferql/queue/outputs';
 import type { Logger } from 'pino';
@@ -11,9 +12,8 @@ import { collectLines } from './output-lines.ts';
 import { ANSWERS_AT, type FromEngine, paddedLength, type ToEngine } from './protocol.ts';
 import { openSharedMemory, readBytes, readFloats, writeImages } from './shared-memory.ts';
 
-/** A timer that fires this late means that this process was stopped, not that the engine hangs. */
-const LATE_TIMER_MS = 250;
-const AFTER_LATE_TIMER_MS = 2_000;
+/** Of a run: it is shorter than what is asked of a model that is being added. */
+const LATENESS = { lateMs: 250, afterLateMs: 2_000 };
 
 export interface EngineProcessOptions {
   model: EngineModel;
@@ -138,10 +138,11 @@ export class EngineProcess {
       } catch (error) {
         return reject(new InferqlError('MODEL_FAILED', { cause: error }));
       }
-      const timer = armTimeLimit(this.#timeLimitMs, () => {
+      const onLimit = () => {
         this.#timedOut = true;
         this.#child.kill('SIGKILL');
-      });
+      };
+      const timer = startDeadline(this.#timeLimitMs, onLimit, LATENESS);
       this.#waiting = {
         id,
         count: images.length,
@@ -267,17 +268,4 @@ function engineEnvironment(): NodeJS.ProcessEnv {
 function sendToEngine(child: ChildProcess, message: ToEngine): void {
   // A failure to send means that the process ended; its 'exit' event handles that.
   if (child.connected) child.send(message, () => {});
-}
-
-function armTimeLimit(limitMs: number, onLimit: () => void): { clear(): void } {
-  const arm = (waitMs: number): NodeJS.Timeout => {
-    const dueAtMs = performance.now() + waitMs;
-    return setTimeout(() => {
-      // After a stop (SIGSTOP) of this process the answer may already be in the socket: read it first.
-      if (performance.now() - dueAtMs > LATE_TIMER_MS) timer = arm(AFTER_LATE_TIMER_MS);
-      else onLimit();
-    }, waitMs);
-  };
-  let timer = arm(limitMs);
-  return { clear: () => clearTimeout(timer) };
 }
