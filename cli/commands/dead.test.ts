@@ -1,14 +1,13 @@
 import { Consumer } from '@inferql/queue/jobs/consumer';
 import type * as Admin from '@inferql/queue/jobs/dead-letter-admin';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { DEFAULT_PREFIX } from '@inferql/queue/redis/keys';
 import { makeServedModel } from '@inferql/testing/data/served-model';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { Command } from 'commander';
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { addDead } from './dead.ts';
+import { useRedis } from './redis.fixture.ts';
 
 const DEAD = `${DEFAULT_PREFIX}:{net}:dead`;
 const LETTERS = 600;
@@ -34,28 +33,22 @@ vi.mock('@inferql/queue/jobs/dead-letter-admin', async (load) => {
   };
 });
 
-let server: TestRedis;
-let redis: RedisConnection;
-let blockingRedis: RedisConnection;
+const used = useRedis();
 
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = connectRedis(server.url, 'work');
-  blockingRedis = connectRedis(server.url, 'blocking');
-});
-afterAll(async () => {
-  redis.disconnect();
-  blockingRedis.disconnect();
-  await server.stop();
-});
 beforeEach(async () => {
-  await redis.flushall();
   const model = makeServedModel('net', { classCount: 2 });
   const consumer = new Consumer({
-    ...{ redis, blockingRedis, prefix: DEFAULT_PREFIX, worker: 'worker', labels: ['a', 'b'], model },
+    ...{
+      redis: used.redis,
+      blockingRedis: used.blockingRedis,
+      prefix: DEFAULT_PREFIX,
+      worker: 'worker',
+      labels: ['a', 'b'],
+      model,
+    },
   });
   await consumer.register({ worker: 'worker', version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 });
-  const written = redis.pipeline();
+  const written = used.redis.pipeline();
   for (let i = 0; i < LETTERS; i++) written.xadd(DEAD, `1-${i + 1}`, 'state', 'x');
   await written.exec();
 });
@@ -75,10 +68,10 @@ async function interrupt(args: string[], { pages }: { pages?: number }) {
   };
   const program = new Command().exitOverride();
   addDead(program, { env: {}, signal: controller.signal, screen: { print } } as unknown as CommandContext);
-  const running = program.parseAsync(['dead', ...args, '--redis', server.url], { from: 'user' });
+  const running = program.parseAsync(['dead', ...args, '--redis', used.server.url], { from: 'user' });
   await expect(running).rejects.toBe(reason);
   process.exitCode = undefined;
-  return { printed, left: await redis.xlen(DEAD) };
+  return { printed, left: await used.redis.xlen(DEAD) };
 }
 
 test('an interrupted `dead retry` ends after the entry that it was at', async () => {

@@ -1,31 +1,17 @@
 import { Consumer } from '@inferql/queue/jobs/consumer';
-import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { DEFAULT_PREFIX, registryKeys } from '@inferql/queue/redis/keys';
 import { makeServedModel } from '@inferql/testing/data/served-model';
-import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { Command } from 'commander';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import type { CommandContext } from '../command-context.ts';
 import { addModels } from './models.ts';
+import { useRedis } from './redis.fixture.ts';
 
-let server: TestRedis;
-let redis: RedisConnection;
-let blockingRedis: RedisConnection;
+const used = useRedis();
 let printed: string[];
 
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = connectRedis(server.url, 'work');
-  blockingRedis = connectRedis(server.url, 'blocking');
-});
-afterAll(async () => {
-  redis.disconnect();
-  blockingRedis.disconnect();
-  await server.stop();
-});
-beforeEach(async () => {
+beforeEach(() => {
   printed = [];
-  await redis.flushall();
 });
 
 async function forget(...words: string[]): Promise<string> {
@@ -34,7 +20,7 @@ async function forget(...words: string[]): Promise<string> {
   const { signal } = new AbortController();
   addModels(program, { env: {}, signal, screen } as unknown as CommandContext);
   try {
-    await program.parseAsync(['models', 'forget', ...words, '--redis', server.url], { from: 'user' });
+    await program.parseAsync(['models', 'forget', ...words, '--redis', used.server.url], { from: 'user' });
     return printed.join('\n');
   } catch (error) {
     return (error as Error).message;
@@ -43,8 +29,8 @@ async function forget(...words: string[]): Promise<string> {
 
 async function announce(name: string) {
   const consumer = new Consumer({
-    redis,
-    blockingRedis,
+    redis: used.redis,
+    blockingRedis: used.blockingRedis,
     prefix: DEFAULT_PREFIX,
     worker: `worker of ${name}`,
     labels: ['a', 'b'],
@@ -59,18 +45,18 @@ test('models forget removes a model that nobody serves', async () => {
   expect(await forget('ghost')).toContain('A worker serves ghost: remove its folder from the models folder first');
   await consumer.deregister();
   expect(await forget('ghost')).toBe('forgot ghost');
-  expect(await redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual([]);
-  expect(await redis.keys('*')).toEqual([]);
+  expect(await used.redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual([]);
+  expect(await used.redis.keys('*')).toEqual([]);
 });
 
 test('models forget says why it does not remove a model', async () => {
   expect(await forget('never')).toBe("Redis has no model 'never'.");
   const consumer = await announce('ghost');
   await consumer.deregister();
-  await redis.xadd(`${DEFAULT_PREFIX}:{ghost}:dead`, '*', 'state', 'x');
+  await used.redis.xadd(`${DEFAULT_PREFIX}:{ghost}:dead`, '*', 'state', 'x');
   expect(await forget('ghost')).toContain('ghost has 1 dead letter (');
   expect(await forget('ghost', '--with-dead-letters')).toBe('forgot ghost');
   await announce('busy').then((busy) => busy.deregister());
-  await redis.zadd(`${DEFAULT_PREFIX}:{busy}:deadlines`, 1, 'busy.x');
+  await used.redis.zadd(`${DEFAULT_PREFIX}:{busy}:deadlines`, 1, 'busy.x');
   expect(await forget('busy')).toContain('busy has 1 open prediction:');
 });
