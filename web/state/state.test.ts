@@ -34,7 +34,12 @@ test.each([
   ['crops the middle of a stretched square', { stretchTo: 256 }, PHOTO, { width: 1.75, height: 0.875 }],
   ['crops a share of each side', { cropFraction: 0.5 }, PHOTO, { width: 1, height: 0.5 }],
   ['crops the part with its proportions', { cover: true, height: 112 }, PHOTO, { width: 2, height: 1 }],
-  ['crops a share of the part with its proportions', { cover: true, cropFraction: 0.5 }, PHOTO, { width: 0.5, height: 0.5 }],
+  [
+    'crops a share of the part with its proportions',
+    { cover: true, cropFraction: 0.5 },
+    PHOTO,
+    { width: 0.5, height: 0.5 },
+  ],
   ['fits all of it in', { padColor: '#000000' }, PHOTO, { width: 2, height: 2 }],
   ['fits the short side in', { shortSide: 112, padColor: '#000000' }, PHOTO, { width: 2, height: 2 }],
 ])('the heatmap covers what a model sees that %s', (_what, rule, photo, box) => {
