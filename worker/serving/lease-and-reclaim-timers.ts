@@ -15,7 +15,7 @@ const SWEEP_EVERY_MS = 1_000;
 export interface LeaseTimerOptions {
   consumer: Consumer;
   batcher: Pick<Batcher, 'pushRedelivered'>;
-  engine: Pick<SupervisedEngine, 'downSinceMs'>;
+  engine: Pick<SupervisedEngine, 'downSinceMs' | 'close'>;
   model: ServedModel;
   /** Sends the heartbeat. */
   register(): Promise<void>;
@@ -40,6 +40,8 @@ export function startLeaseTimers(options: LeaseTimerOptions): { stop(): void } {
     }),
     every(visibilityMs / 3, 'extend leases', async () => {
       if (isEngineExpected()) await consumer.extendLeases(consumer.held.entries());
+      // Nothing that a draining worker holds will run here anymore.
+      else if (options.isDraining()) await engine.close();
     }),
     every(RECLAIM_EVERY_MS, 'reclaim', async () => {
       if (options.isDraining()) return;

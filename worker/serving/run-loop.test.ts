@@ -17,7 +17,7 @@ const CLASSES = 3;
 let server: TestRedis;
 let queue: QueueHarness;
 let connections: RedisConnection[];
-let loop: ModelLoop;
+let loops: ModelLoop[];
 
 beforeAll(async () => {
   server = await startTestRedis();
@@ -25,10 +25,11 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 beforeEach(() => {
   queue = createQueueHarness(server.url);
-  connections = (['work', 'blocking'] as const).map((role) => connectRedis(server.url, role));
+  connections = [];
+  loops = [];
 });
 afterEach(async () => {
-  await loop.drain();
+  await Promise.all(loops.map((loop) => loop.drain()));
   await queue.close();
   for (const connection of connections) connection.disconnect();
 });
@@ -47,12 +48,23 @@ const engine: ModelLoopOptions['engine'] = {
   },
 };
 
-async function serve(Kind: typeof Consumer = Consumer) {
+interface Setting {
+  name?: string;
+  Kind?: typeof Consumer;
+  batching?: Partial<ServedModel['batching']>;
+  queue?: Partial<ServedModel['queue']>;
+  options?: Partial<ModelLoopOptions>;
+}
+
+async function serve({ name = 'scripted', Kind = Consumer, batching, queue: lease, options }: Setting = {}) {
   const input = { width: 2, height: 2, channels: 3 };
-  const [scripted] = ScriptedModels.parse(JSON.stringify([{ name: 'scripted', classCount: CLASSES, input }]));
+  const [scripted] = ScriptedModels.parse(
+    JSON.stringify([{ name, classCount: CLASSES, input, batching, queue: lease }]),
+  );
   const { labels, candidates, ...spec } = makeScriptedModel(scripted!);
   const model: ServedModel = { ...spec, engine: 'scripted', engineReason: 'a test', heatmap: { available: true } };
-  const [redis, blockingRedis] = connections;
+  const [redis, blockingRedis] = (['work', 'blocking'] as const).map((role) => connectRedis(server.url, role));
+  connections.push(redis!, blockingRedis!);
   const consumer = new Kind({
     redis: redis!,
     blockingRedis: blockingRedis!,
@@ -60,7 +72,7 @@ async function serve(Kind: typeof Consumer = Consumer) {
     model,
     worker: 'worker',
   });
-  loop = await startModelLoop({
+  const loop = await startModelLoop({
     consumer,
     engine,
     model,
@@ -68,12 +80,37 @@ async function serve(Kind: typeof Consumer = Consumer) {
     scheduler: createCoreScheduler(),
     worker: 'worker',
     log: pino({ level: 'silent' }),
+    ...options,
   });
-  return queue.model('scripted');
+  loops.push(loop);
+  return { loop, consumer, redis: redis!, model: await queue.model(name) };
+}
+
+/** An engine whose first run waits for `mayFail`, and which then is down until it is closed. */
+function createLostEngine(mayFail: () => Promise<void>) {
+  let downSinceMs: number | undefined;
+  let close = () => {};
+  const closed = new Promise<never>((_resolve, reject) => {
+    close = () => reject(new InferqlError('UNAVAILABLE'));
+  });
+  closed.catch(() => undefined);
+  const lost: ModelLoopOptions['engine'] = {
+    ...engine,
+    downSinceMs: () => downSinceMs,
+    ready: async () => (downSinceMs === undefined ? undefined : closed),
+    close: async () => close(),
+    async run() {
+      if (downSinceMs !== undefined) return closed;
+      await mayFail();
+      downSinceMs = performance.now();
+      throw new InferqlError('ENGINE_CRASHED');
+    },
+  };
+  return lost;
 }
 
 test('heatmaps that cannot be drawn fail the predictions that requested one, and no other', async () => {
-  const model = await serve();
+  const { model } = await serve();
   const image = new Uint8Array(2 * 2 * 3);
   const ids = await Promise.all(
     [false, true, false].map((heatmap) => queue.submit(model, image, { options: { heatmap } })),
@@ -91,7 +128,37 @@ test('results that Redis refuses are retried by the same worker if there is no o
       return await super.settle(outcomes);
     }
   }
-  const model = await serve(RefusedConsumer);
+  const { model } = await serve({ Kind: RefusedConsumer });
   const id = await queue.submit(model, new Uint8Array(2 * 2 * 3));
   expect(await queue.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 2 });
 }, 20_000);
+
+test('a model whose engine does not come back does not keep the cores from other models', async () => {
+  const scheduler = createCoreScheduler();
+  const second = { held: async () => {} };
+  const lost = createLostEngine(() => second.held());
+  const broken = await serve({ name: 'broken', batching: { maxBatchSize: 1 }, options: { scheduler, engine: lost } });
+  second.held = async () => {
+    while (broken.consumer.held.size < 2) await new Promise((resolve) => setImmediate(resolve));
+    // Replies come in order: then the next batch is complete.
+    await broken.redis.ping();
+  };
+  const { model } = await serve({ name: 'sound', options: { scheduler } });
+  const image = new Uint8Array(2 * 2 * 3);
+  for (let count = 0; count < 3; count++) await queue.submit(broken.model, image);
+  const id = await queue.submit(model, image);
+  expect((await queue.end(id)).status).toBe('SUCCEEDED');
+  await lost.close();
+});
+
+test('a drain does not wait for an engine that does not come back, and other workers reclaim what it held', async () => {
+  const engine = createLostEngine(async () => {});
+  const setting: Setting = { queue: { visibilityMs: 300 } };
+  const { loop, consumer, model } = await serve({ ...setting, options: { engine } });
+  const id = await queue.submit(model, new Uint8Array(2 * 2 * 3));
+  await queue.when(id, ({ status }) => status === 'PROCESSING');
+  await loop.drain();
+  expect(consumer.held.size).toBe(0);
+  await serve({ ...setting, name: 'scripted' });
+  expect(await queue.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 2 });
+});

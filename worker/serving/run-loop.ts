@@ -150,15 +150,17 @@ export class ModelLoop {
   }
 
   async #runBatches(): Promise<void> {
-    const { engine, model, scheduler } = this.#options;
+    const { model, scheduler } = this.#options;
     let permit: Promise<() => void> | undefined;
     for (;;) {
       const batch = await this.#batcher.next();
       if (!batch) break;
-      // It rejects if the engine was closed, then so does the run.
-      await engine.ready().catch(() => undefined);
-      const endRun = await (permit ?? scheduler.take(model.name));
+      const endRun = await this.#takeCores(permit);
       permit = undefined;
+      if (!endRun) {
+        this.#consumer.release(batch.jobs);
+        continue;
+      }
       try {
         this.#abandoned.signal.throwIfAborted();
         const started = await this.#startAttempts(batch);
@@ -174,6 +176,29 @@ export class ModelLoop {
       while (this.#unsettled.size >= MAX_UNSETTLED) await Promise.race(this.#unsettled);
     }
     await Promise.all(this.#unsettled);
+  }
+
+  /**
+   * Waits for the engine and for the cores, which are not kept from other models while the engine is started again.
+   * @param permit cores that this model has asked for already
+   * @returns what gives them back; undefined if the engine was closed
+   */
+  async #takeCores(permit: Promise<() => void> | undefined): Promise<(() => void) | undefined> {
+    const { engine, model, scheduler } = this.#options;
+    for (let asked = permit; ; asked = undefined) {
+      if (engine.downSinceMs() === undefined) {
+        const endRun = await (asked ?? scheduler.take(model.name));
+        if (engine.downSinceMs() === undefined) return endRun;
+        endRun();
+      } else {
+        void asked?.then((endRun) => endRun());
+      }
+      try {
+        await engine.ready();
+      } catch {
+        return undefined;
+      }
+    }
   }
 
   async #startAttempts(batch: Batch): Promise<StartedJob[]> {
