@@ -225,7 +225,7 @@ program
   .option('--images <folder>', 'images, half for calibration and half for measuring (default: views of the samples)')
   .option(
     '--min-agreement <share>',
-    'refuse int8 if a smaller share of images has the same best label, 0 to 1 (default 0.9)',
+    'refuse int8 if a smaller share of images has the same label or labels, 0 to 1 (default 0.9)',
     share,
   )
   .action(async (name: string, options: { images?: string; minAgreement?: number }) => {

@@ -1,14 +1,12 @@
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '../golden/onnx-file.fixture.ts';
+import { encodeTwoHeads, TWO_HEADS_SPEC } from '../golden/onnx-file.fixture.ts';
 import { encodeModel } from '../onnx-writer/graph/encode-onnx.ts';
 import { BATCH, floatTensor } from '../onnx-writer/graph/graph.ts';
 import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
 import { printModels } from './list.ts';
-import { quantizeModel } from './quantize.ts';
 import { filesOf, network, useRepository, writeFiles } from './test-repository.fixture.ts';
 
 const repository = useRepository();
@@ -70,57 +68,6 @@ test('models check runs models with further outputs, with code, and without labe
   // A wrong normalization is seen in each head, and in the length of a vector.
   expect(printed).toMatch(/\n {4}color: (red|green|blue) [\d.]+ %, \w+ [\d.]+ %, \w+ [\d.]+ %/);
   expect(printed).toMatch(/\n {4}vector: embedding, 8 numbers of length [\d.]+: /);
-});
-
-test('models quantize writes ranges next to the spec and reports on images that were not used for calibration', async () => {
-  await addModel(await writeFiles(path.join(repository.root, 'net'), await filesOf(network())), {}, repository.context);
-  const report = await quantizeModel('net', path.join(repository.context.modelsDir, 'samples'), repository.context);
-  expect(report).toMatchObject({ images: 1 });
-  const text = await readFile(path.join(repository.context.modelsDir, 'net/calibration.json'), 'utf8');
-  expect(JSON.parse(text)).toMatchObject({ images: 2 });
-  expect(repository.printed.join('\n')).toMatch(/times as fast/);
-});
-
-test('models quantize refuses a version that agrees on too few images, and writes nothing', async () => {
-  await addModel(await writeFiles(path.join(repository.root, 'net'), await filesOf(network())), {}, repository.context);
-  const images = path.join(repository.context.modelsDir, 'samples');
-  await expect(quantizeModel('net', images, repository.context, 1.01)).rejects.toThrow(
-    /refused: int8 and float32 agree on \d+\.\d % of 1 images, less than 101\.0 %/,
-  );
-  expect(await readdir(path.join(repository.context.modelsDir, 'net'))).not.toContain('calibration.json');
-});
-
-test("models quantize calibrates on the project's samples if the models' folder has none", async () => {
-  const { root, context } = repository;
-  await addModel(await writeFiles(path.join(root, 'net'), await filesOf(network())), {}, context);
-  await rm(path.join(context.modelsDir, 'samples'), { recursive: true });
-  const samplesDir = path.join(root, 'samples');
-  await mkdir(samplesDir);
-  await expect(quantizeModel('net', undefined, { ...context, samplesDir })).rejects.toMatchObject({
-    code: 'SOURCE_INVALID',
-    message: `no images in ${path.join(context.modelsDir, 'samples')} and ${samplesDir} to calibrate on: pass --images`,
-  });
-  const sample = path.resolve(import.meta.dirname, '../../models/samples/coffee.png');
-  await sharp(sample).resize(60).toFile(path.join(samplesDir, 'coffee.png'));
-  const report = await quantizeModel('net', undefined, { ...context, samplesDir }, 0);
-  // Views of the one sample.
-  expect(report.images).toBeGreaterThan(1);
-  expect(await readdir(path.join(context.modelsDir, 'net'))).toContain('calibration.json');
-});
-
-test.each([
-  ['code', 'brightness', 'brightness cannot be quantized: it is code; a tfjs model can'],
-  ['an ONNX file', 'heads', /^heads cannot be quantized: it is an ONNX file \(.*\); a tfjs model can$/],
-])('models quantize refuses %s, and says what it is', async (_, name, message) => {
-  const { modelsDir } = repository.context;
-  const examples = path.resolve(import.meta.dirname, '../../examples/models');
-  await cp(path.join(examples, 'brightness'), path.join(modelsDir, 'brightness'), { recursive: true });
-  await writeFiles(path.join(modelsDir, 'heads'), {
-    'model.json5': JSON.stringify(TWO_HEADS_SPEC),
-    'model.onnx': encodeTwoHeads(),
-    'labels.json': JSON.stringify(TWO_HEADS_LABELS),
-  });
-  await expect(quantizeModel(name, undefined, repository.context)).rejects.toThrow(message);
 });
 
 test('a folder of models that does not exist is named', async () => {

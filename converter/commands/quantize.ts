@@ -5,10 +5,12 @@ import { ModelError } from '../errors.ts';
 import { readSample, varySamples } from '../files/sample-images.ts';
 import type { ModelRunner, OnnxSession } from '../model-process/model-runner.ts';
 import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
+import { outputPort } from '../onnx-writer/output-port.ts';
 import { calibrate, MAX_CALIBRATION_IMAGES } from '../onnx-writer/quantize/calibrate.ts';
 import type { Calibration } from '../onnx-writer/quantize/calibration-ranges.ts';
-import { CALIBRATION_FILE, prepareModel } from '../prepared-model.ts';
+import { CALIBRATION_FILE, type PreparedModel, prepareModel } from '../prepared-model.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
+import { taskOf } from '../spec/output-spec.ts';
 import type { ModelSpec } from '../spec/spec.ts';
 import { readModelJson } from '../tfjs/manifest.ts';
 import { readWeights } from '../tfjs/weights.ts';
@@ -24,10 +26,12 @@ const OTHER_QUANTIZATION = 'add the one that onnxruntime.quantization makes of i
 /** How an int8 version compares with the float32 version, on images that calibration has not seen. */
 export interface QuantizeReport {
   images: number;
-  /** Share of images whose best label is the same, 0..1. */
+  /** Share of images with the same best label, 0..1; of outputs that may have any number of labels, with the same ones. */
   agreement: number;
   /** The largest change of a probability. */
   largestChange: number;
+  /** The largest change of each output without labels, as a share of its largest number. */
+  outputChanges: Record<string, number>;
   floatMsPerImage: number;
   int8MsPerImage: number;
 }
@@ -54,7 +58,12 @@ export async function quantizeModel(
     throw new ModelError('SPEC_INVALID', `${name} cannot be quantized: ${why}; a tfjs model can`);
   }
   const { input } = model.spec;
-  const output = { ...model.spec.output, labelCount: model.labels.length };
+  const heads = listHeads(model);
+  if (heads.length === 0) {
+    const why = 'it has no labels, by which int8 and float32 are compared';
+    throw new ModelError('SPEC_INVALID', `${name} cannot be quantized: ${why}`);
+  }
+  const output = { ...model.spec.output, labelCount: model.labels.length, outputs: model.outputs };
   const modelJson = await readModelJson(model.tfjsPath);
   const weights = await readWeights(modelJson, path.dirname(model.tfjsPath));
   const shape = [input.height, input.width, input.channels] as const;
@@ -75,11 +84,11 @@ export async function quantizeModel(
     const options = { threads, headroom, folder, runner: context.runner };
     calibration = await calibrate(buildGraph(modelJson, weights, input, output), shape, seen, options);
     const files = [await write('float32'), await write('int8', calibration)];
-    report = await compareVersions(files, shape, unseen, threads, context.runner);
+    report = await compareVersions(files, model, heads, unseen, { threads, runner: context.runner });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  printReport(name, report, model.spec, context);
+  printReport(name, report, heads, model.spec, context);
   const file = path.join(modelDir, CALIBRATION_FILE);
   if (report.agreement < minAgreement) {
     const [agreement, bound] = [report.agreement, minAgreement].map((share) => `${(share * 100).toFixed(1)} %`);
@@ -115,33 +124,71 @@ async function* readAll(files: readonly string[], input: InputSpec): AsyncGenera
   for (const file of files) yield await readSample(file, input);
 }
 
+/** An output with labels. */
+interface Head {
+  /** Its name in the ONNX file. */
+  port: string;
+  /** The labels of an image are those with at least this score; undefined: it has its best label only. */
+  threshold: number | undefined;
+}
+
+function listHeads({ labels, outputs, spec }: PreparedModel): Head[] {
+  const { threshold = 0.5 } = spec.output;
+  const isMulti = taskOf(spec.output, labels.length) === 'multi-label' || labels.length === 1;
+  const main = { port: 'probabilities', threshold: isMulti ? threshold : undefined };
+  const others = outputs.flatMap((output): Head[] => {
+    if (output.type !== 'labels') return [];
+    const isMulti = output.task === 'multi-label' || output.classCount === 1;
+    return [{ port: outputPort(output.name), threshold: isMulti ? (output.threshold ?? 0.5) : undefined }];
+  });
+  return labels.length > 0 ? [main, ...others] : others;
+}
+
+/** Whether both versions give an image the same labels. */
+function areSame(exact: Float32Array, rough: Float32Array, { threshold }: Head): boolean {
+  if (threshold !== undefined) return exact.every((value, i) => value >= threshold === (rough[i] ?? 0) >= threshold);
+  const best = (values: Float32Array) => values.indexOf(Math.max(...values));
+  return best(exact) === best(rough);
+}
+
+function largestDifference(exact: ArrayLike<number>, rough: ArrayLike<number>): number {
+  return Array.from(exact, (value, i) => Math.abs(value - (rough[i] ?? 0))).reduce((a, b) => Math.max(a, b), 0);
+}
+
 /** Runs both versions on the same images, interleaved, so that other work on the machine slows both. */
 async function compareVersions(
   files: readonly string[],
-  shape: readonly [number, number, number],
+  { spec: { input }, outputs: declared }: PreparedModel,
+  heads: readonly Head[],
   images: AsyncIterable<Uint8Array>,
-  threads: number,
-  runner: ModelRunner,
+  { threads, runner }: { threads: number; runner: ModelRunner },
 ): Promise<QuantizeReport> {
-  const [height, width] = shape;
+  const { height, width, channels } = input;
   const sessions: OnnxSession[] = [];
   for (const file of files) sessions.push(await runner.openOnnx(file, { threads, input: { width, height } }));
+  const others = declared.filter(({ type }) => type !== 'labels').map(({ name }) => name);
+  const ports = [...heads.map(({ port }) => port), ...others.map(outputPort)];
   const timesMs: number[][] = [[], []];
   let count = 0;
   let same = 0;
   let largestChange = 0;
+  const changes = others.map(() => ({ largest: 0, size: Number.MIN_VALUE }));
   for await (const pixels of images) {
-    const answers: Float32Array[] = [];
+    const answers: ((port: string) => Float32Array)[] = [];
     for (const [i, session] of sessions.entries()) {
-      const image = { type: 'uint8', data: pixels, dims: [1, ...shape] };
-      const { outputs, inferenceMs } = await session.run({ image }, ['probabilities'], 1);
+      const image = { type: 'uint8', data: pixels, dims: [1, height, width, channels] };
+      const { outputs, inferenceMs } = await session.run({ image }, ports, 1);
       timesMs[i]?.push(inferenceMs);
-      answers.push(outputs.probabilities?.data as Float32Array);
+      answers.push((port) => outputs[port]?.data as Float32Array);
     }
-    const [exact, rough] = answers as [Float32Array, Float32Array];
-    const first = (values: Float32Array) => values.indexOf(Math.max(...values));
-    same += Number(first(exact) === first(rough));
-    largestChange = Math.max(largestChange, ...exact.map((value, i) => Math.abs(value - (rough[i] ?? 0))));
+    const [exact, rough] = answers as [(typeof answers)[0], (typeof answers)[0]];
+    same += Number(heads.every((head) => areSame(exact(head.port), rough(head.port), head)));
+    for (const { port } of heads) largestChange = Math.max(largestChange, largestDifference(exact(port), rough(port)));
+    for (const [i, change] of changes.entries()) {
+      const [before, after] = [exact, rough].map((valuesOf) => valuesOf(outputPort(others[i]!)));
+      change.largest = Math.max(change.largest, largestDifference(before!, after!));
+      change.size = Math.max(change.size, largestDifference(before!, []));
+    }
     count++;
   }
   for (const session of sessions) await session.release();
@@ -150,17 +197,27 @@ async function compareVersions(
     images: count,
     agreement: count === 0 ? 0 : same / count,
     largestChange,
+    outputChanges: Object.fromEntries(changes.map(({ largest, size }, i) => [others[i]!, largest / size])),
     floatMsPerImage: median(timesMs[0]),
     int8MsPerImage: median(timesMs[1]),
   };
 }
 
-function printReport(name: string, report: QuantizeReport, spec: ModelSpec, { print }: CommandContext): void {
+function printReport(
+  name: string,
+  report: QuantizeReport,
+  heads: readonly Head[],
+  spec: ModelSpec,
+  { print }: CommandContext,
+): void {
   const speedup = report.floatMsPerImage / report.int8MsPerImage;
   const isWorth = speedup >= WORTHWHILE.speedup && report.agreement >= WORTHWHILE.agreement;
   print(`measured on ${report.images} images that were not used for calibration, both versions interleaved:`);
-  print(`  same best label     ${(report.agreement * 100).toFixed(1)} %`);
+  const isMulti = heads.some(({ threshold }) => threshold !== undefined);
+  print(`  ${isMulti ? 'same labels    ' : 'same best label'}     ${(report.agreement * 100).toFixed(1)} %`);
   print(`  largest change      ${report.largestChange.toFixed(3)} of a probability`);
+  for (const [output, change] of Object.entries(report.outputChanges))
+    print(`                      ${(change * 100).toFixed(1)} % of the largest number of ${output}`);
   print(`  float32             ${report.floatMsPerImage.toFixed(1)} ms per image`);
   print(`  int8                ${report.int8MsPerImage.toFixed(1)} ms per image, ${speedup.toFixed(2)} times as fast`);
   if (!isWorth) print('not worth it: keep float32');

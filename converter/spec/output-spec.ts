@@ -16,6 +16,7 @@ import { relativePath } from '../files/relative-path.ts';
 import { readLabels } from './labels.ts';
 
 export const activation = z.enum(['softmax', 'logits', 'sigmoid', 'logits-sigmoid']);
+type Activation = z.infer<typeof activation>;
 
 const size = z.int().min(1).max(1_000_000);
 /** The output's name in the model's file; absent: the same as here. */
@@ -67,17 +68,24 @@ function checkBytes(outputs: readonly ModelOutput[]): string | undefined {
 /** An output as the specification says, with the names of its classes, and the name of it in the model's file. */
 export type PreparedOutput = ModelOutput & {
   labels?: readonly string[];
-  activation?: z.infer<typeof activation>;
+  activation?: Activation;
   from: string;
 };
+
+/** A sigmoid per class allows several classes per image; a single one distinguishes two classes. */
+export function taskOf(
+  { task, activation }: { task?: z.infer<typeof Task> | undefined; activation: Activation },
+  classCount: number,
+): z.infer<typeof Task> {
+  return task ?? (activation.endsWith('sigmoid') && classCount > 2 ? 'multi-label' : 'single-label');
+}
 
 function declareOutput(name: string, spec: OutputSpec, labels: readonly string[]): PreparedOutput {
   const { from = name } = spec;
   switch (spec.type) {
     case 'labels': {
       const { type, threshold, activation } = spec;
-      const isMulti = activation.endsWith('sigmoid') && labels.length > 2;
-      const task = spec.task ?? (isMulti ? 'multi-label' : 'single-label');
+      const task = taskOf(spec, labels.length);
       const bounds = threshold === undefined ? {} : { threshold };
       return { type, name, classCount: labels.length, task, ...bounds, labels, activation, from };
     }

@@ -15,10 +15,13 @@ import {
   saveLayersModel,
 } from '../golden/harness.fixture.ts';
 import { localRunner } from '../model-process/local-runner.ts';
-import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
+import { type Answers, buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
+import { floatTensor } from '../onnx-writer/graph/graph.ts';
 import { calibrate } from '../onnx-writer/quantize/calibrate.ts';
 import { parseCalibration } from '../onnx-writer/quantize/calibration-ranges.ts';
+import { quantizeGraph } from '../onnx-writer/quantize/quantize-graph.ts';
 import { prepareModel } from '../prepared-model.ts';
+import type { OutputSpec } from '../spec/spec.ts';
 import { readSpec } from '../spec/spec-file.ts';
 import { parseModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { decodeWeights, readWeights } from '../tfjs/weights.ts';
@@ -51,6 +54,76 @@ const first = (values: Float32Array): number => values.indexOf(Math.max(...value
 describe('an int8 version', () => {
   beforeAll(async () => {
     await tf.setBackend('cpu');
+  });
+
+  /** The same images' probabilities in float32 and int8. @param seen images for calibration */
+  async function runBoth(model: tf.LayersModel, answers: Answers & OutputSpec, seen: Uint8Array, unseen: Uint8Array) {
+    const input = inputOf(8, 8, 3);
+    const saved = await saveLayersModel(model);
+    const modelJson = parseModelJson(JSON.stringify(saved.modelJson), 'model.json');
+    const weights = decodeWeights(modelJson, () => Buffer.from(saved.weightData));
+    const folder = await mkdtemp(path.join(os.tmpdir(), 'inferql-calibrate-'));
+    const float = buildGraph(modelJson, weights, input, answers);
+    const images = Array.from({ length: seen.length / 192 }, (_, i) => seen.subarray(i * 192, (i + 1) * 192));
+    const options = { threads: 1, headroom: 1, folder, runner: localRunner };
+    const ranges = await calibrate(float, [8, 8, 3], images, options);
+    await rm(folder, { recursive: true });
+    const versions: Float32Array[] = [];
+    for (const calibration of [undefined, ranges]) {
+      const session = await open(convertModel(modelJson, weights, input, answers, calibration).bytes);
+      versions.push(await probabilitiesOf(session, unseen, [8, 8, 3]));
+      await session.release();
+    }
+    return versions as [Float32Array, Float32Array];
+  }
+
+  test('of two classes from one number gives probabilities that no calibration image had', async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.conv2d({ inputShape: [8, 8, 3], filters: 1, kernelSize: 1, activation: 'relu' }),
+        tf.layers.globalAveragePooling2d({}),
+        tf.layers.dense({ units: 1, activation: 'sigmoid' }),
+      ],
+    });
+    // Of the brightness: 0.1 and 0.9 are the probabilities of black and white, and 0.5 that of the image for calibration, which is half of each.
+    const slope = Math.log(9);
+    model.setWeights([tf.fill([1, 1, 3, 1], 1 / 3), tf.tensor1d([1]), tf.tensor2d([[slope]]), tf.tensor1d([-slope])]);
+    const answers = { activation: 'sigmoid', labelCount: 2 } as const;
+    const [exact, rough] = await runBoth(model, answers, new Uint8Array(192).fill(255, 96), new Uint8Array(192));
+    expect(exact[0]).toBeCloseTo(0.9, 5);
+    expect(rough[0]).toBeCloseTo(0.9, 2);
+  });
+
+  test('keeps the bias of channels whose weights are almost zero', async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.conv2d({ inputShape: [8, 8, 3], filters: 3, kernelSize: 1, activation: 'relu' }),
+        tf.layers.globalAveragePooling2d({}),
+        tf.layers.dense({ units: 3, activation: 'softmax' }),
+      ],
+    });
+    const kernel = tf.tensor4d([0, 1e-9, 1, 0, 1e-9, 1, 0, 1e-9, 1], [1, 1, 3, 3]);
+    model.setWeights([kernel, tf.tensor1d([1, 0.5, 0]), tf.eye(3), tf.tensor1d([0, 0, 0])]);
+    const pixels = randomPixels(inputOf(8, 8, 3), 2);
+    const [exact, rough] = await runBoth(model, OUTPUT, pixels, pixels);
+    expect(largestDifference(rough, exact)).toBeLessThan(0.01);
+  });
+
+  test('keeps a lower bound above zero', () => {
+    const node = (op: string, inputs: string[], output: string) => ({ op, inputs, outputs: [output], attributes: {} });
+    const nodes = [
+      node('Conv', ['image', 'kernel'], 'a'),
+      node('Clip', ['a', 'half', 'six'], 'b'),
+      node('Conv', ['b', 'kernel'], 'c'),
+      node('Clip', ['c', 'zero', 'six'], 'd'),
+    ];
+    const bounds = { zero: 0, half: 0.5, six: 6 };
+    const constants = new Map(Object.entries(bounds).map(([name, value]) => [name, floatTensor([], [value])]));
+    constants.set('kernel', floatTensor([1, 1, 1, 1], [1]));
+    const port = (name: string) => ({ name, type: 'float32' as const, shape: [1, 1, 1, 1] });
+    const graph = { nodes, constants, inputs: [port('image')], outputs: [port('d')] };
+    quantizeGraph(graph, { image: [0, 8], b: [0.5, 6], d: [0.5, 6] });
+    expect(graph.nodes.filter(({ op }) => op === 'Clip').map(({ inputs }) => inputs[1])).toEqual(['half']);
   });
 
   test('of residual, depthwise, pooled, padded and concatenated layers stays close to float32', async () => {

@@ -1,8 +1,8 @@
 /** Loads models of the repository for the worker: downloads, converts and describes them. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type PreparedModel, prepareModel } from '@inferql/converter/prepared-model';
-import type { PreparedOutput } from '@inferql/converter/spec/output-spec';
+import { prepareModel } from '@inferql/converter/prepared-model';
+import { type PreparedOutput, taskOf } from '@inferql/converter/spec/output-spec';
 import { findModelFile } from '@inferql/converter/spec/spec-file';
 import { ModelName } from '@inferql/queue/contract';
 import type { ModelOutput } from '@inferql/queue/outputs';
@@ -39,7 +39,7 @@ export async function loadRepositoryModel(
     precision: spec.precision,
     input,
     classCount,
-    task: taskOf(prepared),
+    task: taskOf(prepared.spec.output, prepared.labels.length),
     ...(spec.output.threshold === undefined ? {} : { threshold: spec.output.threshold }),
     ...(outputs.length === 0 ? {} : { outputs: outputs.map(toDeclared), headLabels: headLabelsOf(outputs) }),
     labels,
@@ -49,13 +49,6 @@ export async function loadRepositoryModel(
     candidates,
     ruledOut,
   };
-}
-
-/** A sigmoid per class allows several classes per image; a single one distinguishes two classes. */
-function taskOf({ spec, labels }: PreparedModel): NonNullable<ServableModel['task']> {
-  if (spec.output.task !== undefined) return spec.output.task;
-  const isMulti = spec.output.activation.endsWith('sigmoid') && labels.length > 2;
-  return isMulti ? 'multi-label' : 'single-label';
 }
 
 /** What workers register of an output: neither its names, nor where it is in the model's file. */

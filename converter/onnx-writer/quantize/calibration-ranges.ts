@@ -26,16 +26,29 @@ export function parseCalibration(text: string, file: string): Calibration {
   }
 }
 
-/** Ops that run on bytes in onnxruntime. */
-const QUANTIZED_OPS = new Set(['Conv', 'Gemm', 'Add', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'Concat']);
+/** Ops with weights that run on bytes in onnxruntime. */
+const WEIGHTED_OPS = new Set(['Conv', 'Gemm']);
+/** Ops between them that do. */
+const PASSING_OPS = new Set(['Add', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'Concat']);
 /** A range cut at zero, or at zero and six, does what these do. */
 const CUT_OPS = new Set(['Relu', 'Clip']);
 
-/** Whether a node's work is done on bytes. */
-export function isQuantized(index: GraphIndex, node: OnnxNode): boolean {
-  if (!QUANTIZED_OPS.has(node.op)) return false;
-  if (node.op === 'Conv' || node.op === 'Gemm') return index.constant(node.inputs[1]) !== undefined;
-  return node.inputs.every((input) => index.constant(input) === undefined);
+/**
+ * The nodes whose work is done on bytes. What only follows the last weights stays exact: it is cheap, and may be probabilities already, such as
+ * the two that are joined from one.
+ */
+export function quantizedNodes(graph: OnnxGraph): ReadonlySet<OnnxNode> {
+  const isConstant = (input: string | undefined) => input !== undefined && graph.constants.has(input);
+  const found = new Set<OnnxNode>();
+  /** Values that weights are multiplied with later. */
+  const used = new Set<string>();
+  for (const node of graph.nodes.toReversed()) {
+    const isWeighted = WEIGHTED_OPS.has(node.op) && isConstant(node.inputs[1]);
+    if (!isWeighted && !node.outputs.some((output) => used.has(output))) continue;
+    for (const input of node.inputs) used.add(input);
+    if (isWeighted || (PASSING_OPS.has(node.op) && !node.inputs.some(isConstant))) found.add(node);
+  }
+  return found;
 }
 
 /** The activation that is the only reader of a node, whose output's range then replaces the node's. */
@@ -47,10 +60,11 @@ export function cutAfter(index: GraphIndex, node: OnnxNode): OnnxNode | undefine
 /** The tensors that have to be known by their range: what quantized nodes read and write. */
 export function tensorsToQuantize(graph: OnnxGraph): string[] {
   const index = new GraphIndex(graph);
+  const quantized = quantizedNodes(graph);
   const names = new Set<string>();
   for (const node of graph.nodes) {
-    if (!isQuantized(index, node)) continue;
-    const activations = node.op === 'Conv' || node.op === 'Gemm' ? node.inputs.slice(0, 1) : node.inputs;
+    if (!quantized.has(node)) continue;
+    const activations = WEIGHTED_OPS.has(node.op) ? node.inputs.slice(0, 1) : node.inputs;
     for (const input of activations) names.add(input);
     const output = (cutAfter(index, node) ?? node).outputs[0];
     // The last dense layer's output goes to a softmax: it stays exact.

@@ -1,12 +1,14 @@
 import { ModelError } from '../../errors.ts';
 import { dropUnused, GraphIndex } from '../graph/fold-graph.ts';
 import { elementCount, floatTensor, type OnnxGraph, type OnnxNode, type Tensor } from '../graph/graph.ts';
-import { cutAfter, isQuantized, tensorsToQuantize } from './calibration-ranges.ts';
+import { cutAfter, quantizedNodes, tensorsToQuantize } from './calibration-ranges.ts';
 
 /**
  * Seven bits instead of eight: CPUs without VNNI add two products in 16 bits, which eight-bit weights would saturate.
  */
 const WEIGHT_LEVELS = 64;
+/** Biases are int32, and sums are added to them. */
+const MAX_BIAS_CODE = 2 ** 30;
 
 interface ByteScale {
   scale: number;
@@ -20,6 +22,7 @@ interface ByteScale {
  * @throws ModelError SPEC_INVALID if a range is missing
  */
 export function quantizeGraph(graph: OnnxGraph, ranges: Record<string, readonly [number, number]>): void {
+  const quantized = quantizedNodes(graph);
   const scales = new Map<string, ByteScale>();
   for (const name of tensorsToQuantize(graph)) {
     const range = ranges[name];
@@ -27,11 +30,8 @@ export function quantizeGraph(graph: OnnxGraph, ranges: Record<string, readonly 
     scales.set(name, scaleOf(withinCut(graph, name, range)));
   }
   shareScales(graph, scales);
-  dropCuts(graph, scales);
-  const index = new GraphIndex(graph);
-  for (const node of graph.nodes) {
-    if ((node.op === 'Conv' || node.op === 'Gemm') && isQuantized(index, node)) quantizeWeights(graph, node, scales);
-  }
+  dropCuts(graph, quantized, scales);
+  for (const node of quantized) if (node.op === 'Conv' || node.op === 'Gemm') quantizeWeights(graph, node, scales);
   quantizeActivations(graph, scales);
   dropUnused(graph);
 }
@@ -63,16 +63,16 @@ function shareScales(graph: OnnxGraph, scales: Map<string, ByteScale>): void {
 }
 
 /** An activation that cuts at zero is done by rounding to bytes whose lowest means zero. */
-function dropCuts(graph: OnnxGraph, scales: Map<string, ByteScale>): void {
-  for (const node of [...graph.nodes]) {
+function dropCuts(graph: OnnxGraph, quantized: ReadonlySet<OnnxNode>, scales: Map<string, ByteScale>): void {
+  for (const node of quantized) {
     const index = new GraphIndex(graph);
-    if (!isQuantized(index, node)) continue;
     const cut = cutAfter(index, node);
     const scale = scales.get(cut?.outputs[0] ?? '');
     if (!cut || scale?.zeroPoint !== 0) continue;
-    const limit =
-      cut.op === 'Clip' ? Number(index.constant(cut.inputs[2])?.data[0] ?? Number.POSITIVE_INFINITY) : undefined;
-    if (limit !== undefined && scale.scale * 255 > limit * 1.0001) continue;
+    if (cut.op === 'Clip') {
+      const [min = 0, max = Number.POSITIVE_INFINITY] = cut.inputs.slice(1).map((it) => index.constant(it)?.data[0]);
+      if (Number(min) > 0 || scale.scale * 255 > Number(max) * 1.0001) continue;
+    }
     index.absorbAfter(node, cut);
   }
 }
@@ -92,7 +92,12 @@ function quantizeWeights(graph: OnnxGraph, node: OnnxNode, scales: Map<string, B
     const channel = channelOf(i);
     largest[channel] = Math.max(largest[channel] ?? 0, Math.abs(values[i] ?? 0));
   }
-  const weightScales = largest.map((value) => Math.max(value / WEIGHT_LEVELS, 1e-10));
+  const bias = biasName === undefined ? undefined : (graph.constants.get(biasName)?.data as Float32Array | undefined);
+  const weightScales = largest.map((value, channel) => {
+    // A channel that training has switched off has weights near zero, whose scale a bias may be too large for.
+    const least = Math.abs(bias?.[channel] ?? 0) / (inputScale * MAX_BIAS_CODE);
+    return Math.max(value / WEIGHT_LEVELS, least, 1e-10);
+  });
   const codes = Int8Array.from(values, (value, i) => Math.round(value / (weightScales[channelOf(i)] ?? 1)));
   const id = node.outputs[0] ?? '';
   const dequantize = (name: string, tensor: Tensor, scale: Float32Array, along: number): string => {
@@ -107,10 +112,9 @@ function quantizeWeights(graph: OnnxGraph, node: OnnxNode, scales: Map<string, B
     return outputs[0] ?? '';
   };
   node.inputs[1] = dequantize(`${id}_w`, { type: 'int8', shape: kernel.shape, data: codes }, weightScales, axis);
-  const bias = biasName === undefined ? undefined : graph.constants.get(biasName);
   if (!bias) return;
   const biasScales = weightScales.map((scale) => scale * inputScale);
-  const biasCodes = Int32Array.from(bias.data as Float32Array, (value, i) => Math.round(value / (biasScales[i] ?? 1)));
+  const biasCodes = Int32Array.from(bias, (value, i) => Math.round(value / (biasScales[i] ?? 1)));
   node.inputs[2] = dequantize(`${id}_b`, { type: 'int32', shape: [channels], data: biasCodes }, biasScales, 0);
 }
 
