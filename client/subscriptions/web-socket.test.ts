@@ -74,6 +74,19 @@ test('a connection that does not answer a ping is closed', async () => {
   expect(ScriptedSocket.made[0]!.isClosed).toBe(true);
 });
 
+test('a connection that carries other messages before the answer to a ping is kept', async () => {
+  watch('a');
+  await settle();
+  await lastSocket().accept();
+  await pass(10_000);
+  expect(lastSocket().sent.at(-1)).toEqual({ type: 'ping' });
+  for (let late = 0; late < 3; late++) {
+    await pass(4_000);
+    await lastSocket().say({ type: 'next', id: lastSocket().subscribed[0]!.id, payload: dataOf('a') });
+  }
+  expect(lastConnection()).toBe('websocket');
+});
+
 test('the connection is closed when nothing is watched, and opened for the next subscription', async () => {
   const stop = watch('a');
   await settle();

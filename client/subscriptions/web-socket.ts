@@ -36,7 +36,7 @@ export class SharedSocket {
   #retries = 0;
   #count = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Until the acknowledgement, then until the next ping or pong. */
+  /** Until the acknowledgement, then until the next ping or any message. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: SocketOptions) {
@@ -92,6 +92,8 @@ export class SharedSocket {
   #receive(message: Message | undefined): void {
     const { type, id = '', payload } = message ?? {};
     const sink = this.#running.get(id)?.sink;
+    // On a slow line, the answer to a ping comes behind other messages: each shows that the connection works.
+    if (this.#isReady) this.#waitToPing();
     switch (type) {
       case 'connection_ack':
         this.#isReady = true;
@@ -102,9 +104,6 @@ export class SharedSocket {
         break;
       case 'ping':
         this.#send({ type: 'pong' });
-        break;
-      case 'pong':
-        this.#waitToPing();
         break;
       case 'next':
         if (sink) this.#deliver(id, sink, payload as Answer);

@@ -5,8 +5,11 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 
 const LOOK_EVERY_MS = 5_000;
-/** A connection that took nothing at this many looks in a row is closed. */
-export const MAX_STUCK_LOOKS = 6;
+/**
+ * A connection that took nothing at this many looks in a row is closed: after one minute. The system takes more only after its own
+ * buffers have been read by a third, which takes half a minute at 50 kB/s.
+ */
+export const MAX_STUCK_LOOKS = 12;
 
 /** Unsent bytes, and how many times in a row they were the same. */
 interface Stuck {
@@ -16,7 +19,7 @@ interface Stuck {
 }
 
 /**
- * Ends connections whose client reads none of their unsent bytes for 30 seconds. Looks are counted instead of time, so that a busy server
+ * Ends connections whose client reads none of their unsent bytes for a minute. Looks are counted instead of time, so that a busy server
  * does not blame its clients.
  * @returns leaves a connection alone: WebSockets have their pings
  */

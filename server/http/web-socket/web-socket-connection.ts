@@ -18,6 +18,11 @@ export interface SocketExtra {
 }
 
 const MAX_REASON_BYTES = 123;
+/**
+ * A connection that showed no sign of life at this many looks in a row is closed: after one minute. The system's buffers, here and in a
+ * proxy, hold several MB, which a slow line takes that long to carry and in which nobody sees progress.
+ */
+export const MAX_SILENT_LOOKS = 5;
 
 /**
  * Speaks graphql-transport-ws on the sockets of a server. Like graphql-ws' adapter, but errors are logged once, and no
@@ -95,7 +100,8 @@ function send(socket: WebSocket, data: string, limits: SocketLimits): Promise<vo
 
 /**
  * Ends a connection whose other side has gone without closing it, or reads nothing. A slow reader sees a ping only behind what was
- * sent before, and its pong is not read while its messages wait: neither counts against it.
+ * sent before, its pong comes behind what it sends, and is not read while its messages wait: none of these counts against it. Looks
+ * are counted instead of time, so that a busy server does not blame its clients.
  */
 function pingRegularly(
   socket: WebSocket,
@@ -105,19 +111,23 @@ function pingRegularly(
   pingEveryMs: number,
 ): () => void {
   let isAnswered = true;
-  let takenBytes = 0;
-  let queued = 0;
+  let silentLooks = 0;
+  let before = { taken: 0, queued: 0, received: 0 };
   socket.on('pong', () => {
     isAnswered = true;
   });
   const timer = setInterval(() => {
-    const nowTaken = connection.bytesWritten - socket.bufferedAmount;
-    const nowQueued = queuedBytes(connection);
-    const isReading = (nowTaken > takenBytes || nowQueued !== queued) && socket.bufferedAmount > 0;
-    const isOurs = limits.isWaiting && socket.bufferedAmount === 0;
-    takenBytes = nowTaken;
-    queued = nowQueued;
-    if (!isAnswered && !isReading && !isOurs) {
+    const hasUnsent = socket.bufferedAmount > 0;
+    const now = {
+      taken: connection.bytesWritten - socket.bufferedAmount,
+      queued: queuedBytes(connection),
+      received: connection.bytesRead,
+    };
+    const isReading = hasUnsent && (now.taken > before.taken || now.queued !== before.queued);
+    const isSending = !hasUnsent && (now.received > before.received || limits.isWaiting);
+    before = now;
+    silentLooks = isAnswered || isReading || isSending ? 0 : silentLooks + 1;
+    if (silentLooks >= MAX_SILENT_LOOKS) {
       log.info(
         { address: connection.remoteAddress, unsentBytes: socket.bufferedAmount },
         'client does not read its WebSocket; connection closed',
