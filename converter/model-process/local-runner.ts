@@ -1,4 +1,5 @@
 import type { LoadedModel } from '@inferql/worker/engines/engine';
+import { SHORT_SPIN } from '@inferql/worker/engines/onnx/thread-spin';
 import ort from 'onnxruntime-node';
 import { probeFront } from '../inspect/embedded-preprocessing/run-front.ts';
 import type { EngineSession, ModelRunner, OnnxOptions, OnnxSession, RunnableEngineModel } from './model-runner.ts';
@@ -15,7 +16,11 @@ export const localRunner: ModelRunner = {
 };
 
 async function openOnnx(file: string, { threads }: Partial<OnnxOptions>): Promise<OnnxSession> {
-  const options = { logSeverityLevel: 3, ...(threads === undefined ? {} : { intraOpNumThreads: threads }) } as const;
+  const options = {
+    logSeverityLevel: 3,
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    extra: SHORT_SPIN,
+  } as const;
   const session = await ort.InferenceSession.create(file, options);
   return {
     inputs: session.inputMetadata.map((port) => ({ name: port.name, shape: port.isTensor ? port.shape : [] })),

@@ -39,7 +39,11 @@ function fileOf(between: OnnxNode['op'][], pool: OnnxNode['attributes'], opset: 
 }
 
 async function run(bytes: Uint8Array, graphOptimizationLevel: 'all' | 'disabled'): Promise<number[]> {
-  const session = await ort.InferenceSession.create(bytes, { graphOptimizationLevel, logSeverityLevel: 3 });
+  const session = await ort.InferenceSession.create(bytes, {
+    graphOptimizationLevel,
+    intraOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
   const x = new ort.Tensor(
     'float32',
     floatTensor(

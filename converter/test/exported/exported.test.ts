@@ -45,7 +45,10 @@ const flagValue = (text = ''): string | number => (Number.isNaN(Number(text)) ? 
 
 /** What the exporter's file answers without InferQL, here: with imagenet's normalization, one image at a time. */
 async function plainAnswersOf(name: string): Promise<number[][]> {
-  const session = await ort.InferenceSession.create(path.join(HERE, name, 'model.onnx'), { logSeverityLevel: 3 });
+  const session = await ort.InferenceSession.create(path.join(HERE, name, 'model.onnx'), {
+    intraOpNumThreads: 1,
+    logSeverityLevel: 3,
+  });
   const rows: number[][] = [];
   for (let k = 0; k < IMAGES; k++) {
     const pixels = pixelsOf(k, SIDE * SIDE * 3);

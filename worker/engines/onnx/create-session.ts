@@ -4,6 +4,7 @@ import { createMapDrawer } from '../class-activation-maps.ts';
 import type { EngineBatch, EngineModel, EngineOutput } from '../engine.ts';
 import { joinOutputArrays, type OutputArray, type OutputArrays } from '../output-arrays.ts';
 import { createMultiply } from './matmul.ts';
+import { SHORT_SPIN } from './thread-spin.ts';
 
 /** Which file a session reads, and how. */
 export interface OnnxFile {
@@ -17,8 +18,6 @@ export interface OnnxSession {
   /** The images must not be in shared memory, which the library does not accept. */
   run(batch: EngineBatch): Promise<EngineOutput>;
 }
-
-const SPIN_US = '200';
 
 type OnnxModel = Pick<EngineModel, 'input' | 'classCount' | 'heatmap' | 'outputs'>;
 type Fetched = Awaited<ReturnType<InferenceSession['run']>>;
@@ -96,13 +95,7 @@ function openSession(file: OnnxFile, threads: number): Promise<InferenceSession>
     graphOptimizationLevel: file.isOptimized ? 'disabled' : 'all',
     // A memory plan per batch size takes 23 MB more per session, and saves no time.
     enableMemPattern: false,
-    extra: {
-      session: {
-        // Threads that spin longer between two operators take a fifth more CPU, which decoding needs.
-        intra_op: { spin_duration_us: SPIN_US },
-        force_spinning_stop: '1',
-      },
-    },
+    extra: SHORT_SPIN,
   });
 }
 
