@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Embedding, HeadOf, Tensor } from '@inferql/client';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CommandFailure, EXIT } from './exit-codes.ts';
 import type { ImageSource } from './image-sources.ts';
 import type { ImageRecord } from './output-formats.ts';

@@ -3,7 +3,7 @@
 import { TenantName, Weight } from '@inferql/queue/contract';
 import { LIMITS_EXPECTED, readLimitList } from '@inferql/settings/limit-list';
 import { InvalidArgumentError } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const DAY_MS = 86_400_000;
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY_MS } as const;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from './errors.ts';
 import { isIntact } from './files/folder-digests.ts';
 import { stageFolder, sweepOldFolders } from './files/staging.ts';

@@ -3,7 +3,7 @@ import { basename, join, normalize } from 'node:path';
 import { memorySettings } from '@inferql/launcher/supervise/memory-settings';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const Service = z.object({
   image: z.string().optional(),

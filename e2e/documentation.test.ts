@@ -5,7 +5,7 @@ import { ERRORS } from '@inferql/queue/error-codes';
 import { projectDir } from '@inferql/testing/build';
 import { buildSchema, parse, validate } from 'graphql';
 import { describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const SKIPPED = /(^|\/)(node_modules|dist|\.git|\.inferql|tarballs|generated)(\/|$)/;
 const entries = listEntries('');

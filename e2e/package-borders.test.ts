@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import { SHIPPED_PACKAGES, SUPPORT_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { projectDir } from '@inferql/testing/build';
 import { expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const Dependencies = z.record(z.string(), z.string()).default({});
 const Manifest = z.object({

@@ -10,7 +10,7 @@ import { SHIPPED_PACKAGES } from '@inferql/launcher/build/dist-packages';
 import { projectDir } from '@inferql/testing/build';
 import { packPackages } from '@inferql/testing/packages/installed-packages';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const run = promisify(execFile);
 /** Builds first, if the sources have changed. */

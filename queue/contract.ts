@@ -3,7 +3,7 @@
  * file; it imports neither. Data is parsed on arrival, so that all other code can trust its types.
  */
 import { randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ERROR_CODES } from './error-codes.ts';
 import { MAX_OUTPUTS, ModelOutput, Task, Threshold } from './outputs.ts';
 import { MAX_LABELS, Result } from './result.ts';

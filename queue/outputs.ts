@@ -2,7 +2,7 @@
  * Outputs of a model besides its labels: further heads, embeddings and raw tensors. What a model declares, and what a result stores.
  * Part of the wire format: see contract.ts.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const OutputName = z
   .string()

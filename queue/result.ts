@@ -1,5 +1,5 @@
 /** The contents of a prediction's result, and how many labels it keeps. Part of the wire format: see contract.ts. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Label, StoredOutputs, Threshold } from './outputs.ts';
 
 /** How many labels a caller gets if neither the mutation nor the field says it. */

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Framework } from './framework.ts';
 
 const listSchema = z.object({ versions: z.string(), forms: z.array(z.string()), models: z.array(z.string()) });

@@ -2,7 +2,7 @@ import { type CreatedKey, KeyEnvironment, type KeyRecord, KeyStore, whyInvalid }
 import { Scope } from '@inferql/queue/access/scopes';
 import { ModelName } from '@inferql/queue/contract';
 import { type Command, Option } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { CommandContext } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { duration, limitList, listOf, matching, tenantName, weight } from '../option-parsers.ts';

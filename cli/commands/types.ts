@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { InferqlError } from '@inferql/client/node';
 import { ERROR_CODES } from '@inferql/queue/error-codes';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type CommandContext, noModelYet, parseServerUrl } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { type ModelLabels, printModelTypes } from '../model-types.ts';

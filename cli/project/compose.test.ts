@@ -5,7 +5,7 @@ import { readServerSettings } from '@inferql/settings/server-settings';
 import { findSettingMistakes, readSettings } from '@inferql/settings/settings';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { listProjectFiles } from './new-project-files.ts';
 
 const files = listProjectFiles({ name: 'mine', version: '1.2.3' });

@@ -1,6 +1,7 @@
 /** Running a prepared model on a few images, by the engine that would serve it. */
 import os from 'node:os';
-import { type OutputArray, type OutputArrays, toEngineOutput } from '@inferql/worker/engines/output-arrays';
+import { toEngineOutput } from '@inferql/worker/engines/declared-outputs';
+import type { OutputArray, OutputArrays } from '@inferql/worker/engines/output-arrays';
 import { ModelError } from '../errors.ts';
 import { wayOut } from '../export-advice.ts';
 import { runBatch } from '../inspect/probe-onnx.ts';

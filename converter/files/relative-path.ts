@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A file's place relative to the folder that names it. */
 export const relativePath = z

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from '../errors.ts';
 import { readTextFile } from '../files/text-file.ts';
 import type { InputSpec, NormalizationSpec } from '../spec/input-spec.ts';

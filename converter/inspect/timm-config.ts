@@ -1,5 +1,5 @@
 /** The config.json of timm's models, by the rules of `resolve_data_config` and `transforms_imagenet_eval`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { InputSpec } from '../spec/input-spec.ts';
 import { NAMED_NORMALIZATIONS } from '../spec/normalization.ts';
 import type { Place, Preprocessing } from './companion-files.ts';

@@ -1,5 +1,5 @@
 /** The preprocessor_config.json of Hugging Face's transformers. Each image processor has rules that its file does not say. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from '../errors.ts';
 import type { InputSpec, NormalizationSpec } from '../spec/input-spec.ts';
 import type { Place, Preprocessing } from './companion-files.ts';

@@ -2,7 +2,7 @@ import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelName } from '@inferql/queue/contract';
 import JSON5 from 'json5';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from '../errors.ts';
 import { readTextFile } from '../files/text-file.ts';
 

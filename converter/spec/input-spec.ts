@@ -1,6 +1,6 @@
 /** The `input` of a spec: size, cropping, resizing and normalization. */
 import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const perChannel = z.array(z.number()).min(1).max(4);
 const positivePerChannel = z.array(z.number().positive()).min(1).max(4);

@@ -1,6 +1,6 @@
 /** What the code of a model says about the model: the fields that `defineModel` takes besides `load`. */
 import { Task, Threshold } from '@inferql/queue/outputs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from '../errors.ts';
 import { relativePath } from '../files/relative-path.ts';
 import { checkCrop, inputFields } from './input-spec.ts';

@@ -11,7 +11,7 @@ import {
   TENSOR_TYPES,
   Threshold,
 } from '@inferql/queue/outputs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { relativePath } from '../files/relative-path.ts';
 import { readLabels } from './labels.ts';
 

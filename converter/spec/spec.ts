@@ -1,7 +1,7 @@
 import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/models/queue-defaults';
 import { Task, Threshold } from '@inferql/queue/outputs';
 import JSON5 from 'json5';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from '../errors.ts';
 import { relativePath } from '../files/relative-path.ts';
 import { inputSpec } from './input-spec.ts';

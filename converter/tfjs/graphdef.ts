@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from '../errors.ts';
 
 /** 64-bit numbers are strings in JSON. */

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from '../errors.ts';
 
 /** Beyond these a manifest is hostile or broken: no image classifier comes near. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { type Call, type Dialect, isRef, parseCall, type TensorRef, tensorsOf, toRef } from './call-arguments.ts';
 

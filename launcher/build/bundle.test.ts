@@ -37,11 +37,17 @@ test('a bundle finds its files and the programs that it starts', () => {
 test.each([
   ['server/main', ['graphql', 'ioredis'], ['jose', 'prom-client']],
   ['worker/main', ['ioredis', 'pino'], ['graphql', 'undici', 'h5wasm']],
+  ['worker/engine-process-main', [], ['zod', 'ioredis', 'pino']],
   ['cli/main', ['commander'], ['graphql', 'ioredis', 'undici']],
 ])('%s loads %j when it starts, and %j only if it is needed', (program, needed, unneeded) => {
   const code = readAtStart(`${program}.js`);
   const hasPackage = (name: string) => code.includes(`node_modules/${name}/`);
   expect([...needed, ...unneeded].filter(hasPackage)).toEqual(needed);
+});
+
+test.each(['server/main', 'worker/main', 'cli/main'])("%s loads only zod's English messages", (program) => {
+  const languages = readAtStart(`${program}.js`).matchAll(/zod\/v4\/locales\/([\w-]+)\.js$/gm);
+  expect([...languages].map(([, language]) => language)).toEqual(['en']);
 });
 
 /** The code of a bundle and of all that it imports, without what it imports later. */

@@ -5,7 +5,7 @@
 import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { ChainableCommander } from 'ioredis';
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelName, TenantName, Weight } from '../contract.ts';
 import { InferqlError } from '../error-codes.ts';
 import type { RedisConnection } from '../redis/connection.ts';

@@ -1,5 +1,5 @@
 /** What an operator has set for single tenants: limits and weight. The command writes, the server reads. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { TenantName, Weight } from '../contract.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import { callRedis } from '../redis/errors.ts';

@@ -1,5 +1,5 @@
 /** For operators: lists dead letters, which are jobs that failed for good, retries and drops them. lua/shared/dead-letter-retention.lua keeps them. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ANONYMOUS_TENANT, newPredictionId, Priority } from '../contract.ts';
 import { ERROR_CODES, InferqlError } from '../error-codes.ts';
 import { runStep } from '../lua/lua-steps.ts';

@@ -1,5 +1,5 @@
 /** All models that were ever registered: their queues, whether they accept work, the default model, and how idle models are removed. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelName, type QueueState, ServedModel, WorkerRecord } from '../contract.ts';
 import { runStep } from '../lua/lua-steps.ts';
 import type { RedisConnection } from '../redis/connection.ts';

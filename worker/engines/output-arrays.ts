@@ -1,5 +1,5 @@
 /** Named outputs of a batch: typed arrays of count x elements, row by row. */
-import { dtypeOf, elementsOf, type ModelOutput, type TensorType } from '@inferql/queue/outputs';
+import type { TensorType } from '@inferql/queue/outputs';
 
 export type OutputArray = Float32Array | Int32Array | Uint8Array;
 /** By the names of the model's outputs. */
@@ -15,12 +15,6 @@ export interface EngineOutputSpec {
   from: string;
   /** Of a head in a tfjs model; the ONNX files that the converter writes contain it. */
   activation?: 'softmax' | 'logits' | 'sigmoid' | 'logits-sigmoid';
-}
-
-/** What an engine needs to know of an output of the spec: name, type and number of elements per image. */
-export function toEngineOutput(output: ModelOutput & Pick<EngineOutputSpec, 'from' | 'activation'>): EngineOutputSpec {
-  const { name, from, activation } = output;
-  return { name, dtype: dtypeOf(output), elements: elementsOf(output), from, ...(activation && { activation }) };
 }
 
 const CONSTRUCTORS = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array } as const;

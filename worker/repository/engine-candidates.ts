@@ -4,7 +4,7 @@ import type { PreparedModel } from '@inferql/converter/prepared-model';
 import { normalizationOf } from '@inferql/converter/spec/normalization';
 import { POSTPROCESS_TIME_LIMIT_MS } from '@inferql/converter/spec/spec';
 import { STORED_LABELS } from '@inferql/queue/contract';
-import { toEngineOutput } from '../engines/output-arrays.ts';
+import { toEngineOutput } from '../engines/declared-outputs.ts';
 import type { EngineCandidate } from '../serving/servable-model.ts';
 
 /** Engines, the fastest first; a spec may name one. `ruledOut` says why the others cannot run it. */

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { ModelError } from '../../errors.ts';
 import { GraphIndex } from '../graph/fold-graph.ts';
 import type { OnnxGraph, OnnxNode } from '../graph/graph.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { queueSpec } from '@inferql/converter/spec/spec';
 import { ModelName, ServedModel } from '@inferql/queue/contract';
 import { BATCHING_DEFAULTS, QUEUE_DEFAULTS } from '@inferql/queue/models/queue-defaults';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ServableModel } from '../../serving/servable-model.ts';
 
 const positive = z.number().int().positive();
