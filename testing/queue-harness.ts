@@ -40,7 +40,7 @@ export class QueueHarness {
     this.#events = new EventChannel(
       { subscriber, redis, prefix },
       {
-        onState: (_id, _revision, parse) => this.#note(parse()),
+        onState: (_id, parse) => this.#note(parse()),
         onGap: () => this.#readAgain(),
         onModelsChanged: () => this.#notify(),
       },

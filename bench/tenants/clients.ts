@@ -35,7 +35,7 @@ export async function openTenantClients(redisUrl: string, model: string) {
   const channel = new EventChannel(
     { subscriber, redis, prefix: DEFAULT_PREFIX },
     {
-      onState: (id, _revision, parse) => open.has(id) && note(parse()),
+      onState: (id, parse) => open.has(id) && note(parse()),
       onGap: async () => {
         for (const snapshot of await producer.readMany([...open.keys()])) if (snapshot) note(snapshot.state);
       },

@@ -10,7 +10,10 @@ describe('the channel', () => {
     const channel = new EventChannel(
       { subscriber, redis: connect('work'), prefix },
       {
-        onState: (id, revision, parse) => heard.push({ id, revision, status: parse().status }),
+        onState(id, parse) {
+          const { revision, status } = parse();
+          heard.push({ id, revision, status });
+        },
         onGap: (model) => gaps.push(model),
         onModelsChanged: () => undefined,
       },

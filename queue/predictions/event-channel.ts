@@ -8,7 +8,7 @@ import { parseState } from './prediction-snapshot.ts';
 
 export interface EventListener {
   /** A prediction changed. Call `parse` only for ids that this server waits for; parsing the events of other servers' predictions wastes CPU. */
-  onState(id: string, revision: number, parse: () => PredictionState): void;
+  onState(id: string, parse: () => PredictionState): void;
   /** Messages may have been lost: read the model's open predictions again. */
   onGap(model: string): void;
   /** A model was registered, changed its version or lost a worker. */
@@ -103,7 +103,7 @@ export class EventChannel {
     else if (channel === this.#keysChanged) this.#listener.onKeyChanged?.(message);
   }
 
-  /** Sequence, id and revision come first and are cheap to read; the state behind them is parsed on demand. */
+  /** Sequence and id come first and are cheap to read; the state, which comes after its revision, is parsed on demand. */
   #receiveState(received: Received, message: string): void {
     const sequenceEnd = message.indexOf(' ');
     const idEnd = message.indexOf(' ', sequenceEnd + 1);
@@ -113,9 +113,7 @@ export class EventChannel {
     const missed = received.sequence === undefined || sequence !== received.sequence + 1;
     received.sequence = sequence;
     received.missedAudits = 0;
-    this.#listener.onState(message.slice(sequenceEnd + 1, idEnd), Number(message.slice(idEnd + 1, revisionEnd)), () =>
-      parseState(message.slice(revisionEnd + 1)),
-    );
+    this.#listener.onState(message.slice(sequenceEnd + 1, idEnd), () => parseState(message.slice(revisionEnd + 1)));
     if (missed) this.#listener.onGap(received.model);
   }
 

@@ -59,7 +59,7 @@ async function listen(url: string, { prefix, model }: Queue): Promise<string[]> 
   const channel = new EventChannel(
     { subscriber: connect('subscriber', url), redis: connect('work', url), prefix },
     {
-      onState: (_id, _revision, parse) => statuses.push(parse().status),
+      onState: (_id, parse) => statuses.push(parse().status),
       onGap: () => undefined,
       onModelsChanged: () => undefined,
     },

@@ -66,7 +66,7 @@ export class PredictionTracker {
   constructor(options: PredictionTrackerOptions) {
     this.#options = options;
     this.#channel = options.openChannel({
-      onState: (id, revision, parse) => this.#onState(id, revision, parse),
+      onState: (id, parse) => this.#onState(id, parse),
       onGap: (model) => void this.#readAgain(model),
       onModelsChanged: options.onModelsChanged,
     });
@@ -100,7 +100,7 @@ export class PredictionTracker {
     const model = this.#models.get(state.model);
     const entry = model?.open.get(state.id);
     if (!model || !entry) return;
-    const newer = entry.latest === undefined || state.revision > entry.latest.revision;
+    const newer = entry.latest === undefined || isNewer(state, entry.latest);
     const moved = state.revision === entry.latest?.revision && position !== undefined && position !== entry.position;
     if (!newer && !moved) return;
     entry.latest = state;
@@ -180,7 +180,7 @@ export class PredictionTracker {
   }
 
   /** An event of the channel. */
-  #onState(id: string, revision: number, parse: () => PredictionState): void {
+  #onState(id: string, parse: () => PredictionState): void {
     const model = modelOfPrediction(id);
     if (!model) return;
     let state: PredictionState | undefined;
@@ -190,7 +190,7 @@ export class PredictionTracker {
     };
     const entry = this.#models.get(model)?.open.get(id);
     try {
-      if (entry && revision > (entry.latest?.revision ?? -1)) this.offer(parseOnce());
+      if (entry) this.offer(parseOnce());
       this.#options.onEvent(model, parseOnce);
     } catch (error) {
       // Another release may publish what this one cannot read. An error thrown in a listener would end the process.
@@ -289,4 +289,13 @@ export class PredictionTracker {
       this.#options.log.debug({ err: error }, 'queue positions unavailable'),
     );
   }
+}
+
+/**
+ * Whether a state replaces the known one. A Redis that lost its last writes, in a failover or a crash, counts revisions again, so an end
+ * may have the revision of a state before it.
+ */
+function isNewer(state: PredictionState, known: PredictionState): boolean {
+  if (isTerminal(known.status)) return false;
+  return isTerminal(state.status) || state.revision > known.revision;
 }

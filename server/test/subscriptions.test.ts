@@ -167,6 +167,20 @@ describe('over server-sent events', () => {
     expect(answer.data?.classifyImage.status ?? answer.errors![0]!.extensions!.code).toMatch(/SUCCEEDED|UNAVAILABLE/);
   });
 
+  test.each(['SUCCEEDED', 'CANCELED'])('%s ends them after a failover that lost the start', async (end) => {
+    const server = await startServer();
+    const worker = await startWorker(server.prefix);
+    worker.settling.close();
+    const id = await enqueue(server, 39);
+    const events = await follow(server, id);
+    for (let status = ''; status !== 'PROCESSING'; ) status = (await events.next()).value.data!.prediction.status;
+    const base = `${server.prefix}:{tiny}`;
+    await server.redis.hset(`${base}:prediction:${id}`, { status: 'QUEUED', revision: 1, attempts: 0 });
+    if (end === 'CANCELED') await server.query('mutation ($id: ID!) { cancelPrediction(id: $id) { id } }', { id });
+    worker.settling.open();
+    expect(statuses(await collect(events))).toEqual([end]);
+  });
+
   test('a server that shuts down ends it with a retryable error', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
