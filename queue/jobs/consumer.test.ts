@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Result } from '../contract.ts';
+import { PRIORITIES, Result } from '../contract.ts';
 import { MAX_OUTPUT_BYTES } from '../outputs.ts';
 import { connect, failure, leftovers, setUp, success, takeOver } from '../test/queue.fixture.ts';
 import { Consumer } from './consumer.ts';
@@ -166,6 +166,25 @@ describe('a worker', () => {
     expect(lanes.filter((lane) => lane === 'HIGH').length).toBeGreaterThan(16);
     expect(await consumer.claim(60)).toHaveLength(36);
   });
+
+  it.each([true, false])(
+    'claims as many as it asked for if all lanes have more, with fair shares %s',
+    async (fairShares) => {
+      const { admit, addWorker } = await setUp({ fairShares });
+      for (const max of [1, 2, 3, 4, 5, 8, 16]) {
+        for (const priority of PRIORITIES) for (let i = 0; i < 30; i++) await admit(i, { priority, share: false });
+        const consumer = await addWorker();
+        const counts: number[] = [];
+        for (let left = 90; left > 0; left -= counts.at(-1)!) {
+          const jobs = await consumer.claim(max);
+          await consumer.settle((await consumer.start(jobs)).map(success));
+          counts.push(jobs.length);
+        }
+        expect(counts.slice(0, -1)).toEqual(counts.slice(0, -1).map(() => max));
+        expect(counts.at(-1)).toBeLessThanOrEqual(max);
+      }
+    },
+  );
 });
 
 it('a version is current once it is registered, and is replaced only when nobody serves it', async () => {

@@ -30,7 +30,7 @@ const MIGRATE_BATCH_SIZE = 100;
 /** One step settles results of at most this many characters, or a single one, so that Redis is never blocked for long. */
 const SETTLE_LENGTH = 1_048_576;
 
-function toWire(outcome: Outcome): string {
+function toWire(outcome: Outcome, version: string): string {
   const { job, attempt } = outcome.started;
   return JSON.stringify(
     'result' in outcome
@@ -40,6 +40,7 @@ function toWire(outcome: Outcome): string {
           result: JSON.stringify(outcome.result),
           inferenceMs: Math.round(outcome.inferenceMs * 100) / 100,
           batchSize: outcome.batchSize,
+          version,
         }
       : { jobId: job.jobId, attempt, errorCode: outcome.errorCode, retryable: ERRORS[outcome.errorCode].retryable },
   );
@@ -191,7 +192,8 @@ export class Consumer {
   /** Settles attempts. Returns one word per attempt, in order. If sent again, it settles only those that have not ended. */
   async settle(outcomes: Outcome[]): Promise<Settlement[]> {
     const settlements: Settlement[] = [];
-    for (const step of inSteps(outcomes.map(toWire))) {
+    const { version } = this.#options.model;
+    for (const step of inSteps(outcomes.map((outcome) => toWire(outcome, version)))) {
       const reply = await runStep(this.#options.redis, 'settle', this.#keys, [`[${step.join()}]`]);
       settlements.push(...(reply as Settlement[]));
     }

@@ -4,7 +4,7 @@ import { runStep } from '../lua/lua-steps.ts';
 import type { RedisConnection } from '../redis/connection.ts';
 import { activeTenantsKey, GROUP, type ModelKeys, streamKey } from '../redis/keys.ts';
 import { HeldJobs, type JobEntry } from './held-jobs.ts';
-import { createPriorityScheduler } from './priority-scheduler.ts';
+import { createPriorityScheduler, usePlaces } from './priority-scheduler.ts';
 import { addPixels, type BareJob, type ClaimedJob, type Entry, parseEntry } from './stream-entry.ts';
 
 /** Longest blocking read, which bounds how long a draining worker waits for it. */
@@ -149,7 +149,7 @@ export class JobClaims {
     const first = this.#hold(reply);
     jobs.push(...first);
     const lanes = PRIORITIES.filter((lane) => first.some(({ stream }) => stream === this.#streams[lane]));
-    for (const lane of lanes) share[lane] = Math.max(0, share[lane] - 1);
+    for (const lane of lanes) usePlaces(share, lane, 1);
     return lanes;
   }
 
@@ -164,15 +164,17 @@ export class JobClaims {
     jobs.push(...batches.flat());
     for (const read of reads) if (read.status === 'rejected') throw read.reason;
     const unclaimed = await feeding;
+    const counts = batches.map((batch) => batch.length);
+    // Without a feed it is not known what each lane has: one that gave its whole share may have more.
+    const mayHaveMore = PRIORITIES.map((lane, i) => counts[i] === share[lane]);
+    for (const [i, lane] of PRIORITIES.entries()) usePlaces(share, lane, counts[i]!);
     let left = max - batches.flat().length;
     for (const [i, lane] of PRIORITIES.entries()) {
-      const count = batches[i]!.length;
-      // Without a feed there are no counts: a lane that gave its whole share may have more.
-      const rest = unclaimed ? unclaimed[i]! - count : count === share[lane] ? left : 0;
+      const rest = unclaimed ? unclaimed[i]! - counts[i]! : mayHaveMore[i] ? left : 0;
       const more = await this.#readLane(lane, Math.min(left, rest));
       jobs.push(...more);
       left -= more.length;
-      share[lane] = Math.max(0, share[lane] - count - more.length);
+      usePlaces(share, lane, more.length);
     }
   }
 

@@ -25,3 +25,13 @@ export function createPriorityScheduler() {
     },
   };
 }
+
+/** Gives `count` of the places to jobs of one lane: first its own, then those of the least urgent lanes. */
+export function usePlaces(places: Record<Priority, number>, lane: Priority, count: number): void {
+  let left = count;
+  for (const from of [lane, ...PRIORITIES.toReversed()]) {
+    const used = Math.min(places[from], left);
+    places[from] -= used;
+    left -= used;
+  }
+}
