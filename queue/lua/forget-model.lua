@@ -11,7 +11,11 @@ local letters = redis.call('XLEN', dead)
 if letters > 0 and ARGV[2] ~= '1' then return { 'deadLetters', letters } end
 
 for _, version in ipairs(redis.call('HKEYS', specs)) do
-  for lane in pairs(LANES) do redis.call('DEL', stream_of .. version .. ':' .. lane) end
+  -- Virtual time begins again at 0, so tags from before would be debts that no tenant has.
+  for priority in pairs(LANES) do
+    local lane = lane_of(version, priority)
+    redis.call('DEL', stream_of .. lane, idle_of(lane))
+  end
 end
 redis.call('DEL', specs, alive, workers, waiting, counters, dead, tenants, weights, refunds, running)
 return { 'forgotten' }
