@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Settles jobs with the outcomes of their attempts. A success counts from any attempt, a failure only from the current one.
--- ARGV[1] JSON: a list of {jobId, attempt, and either result (text), inferenceMs, batchSize, or errorCode, retryable}
+-- ARGV[1] JSON: a list of {jobId, attempt, and either result (text), inferenceMs, batchSize, version (absent: a worker of an earlier release), or errorCode, retryable}
 -- Returns one word per job: 'settled' | 'retry' (failed with attempts left: the caller starts it again) | 'gone' (ended before)
 local now = now_ms()
 local settlements = {}
@@ -19,6 +19,11 @@ end
 
 local function succeed(job_id, cache_ttl_ms, fingerprint, outcome)
   local fields = { 'result', outcome.result, 'inferenceMs', outcome.inferenceMs, 'batchSize', outcome.batchSize }
+  -- The job may have moved to another version since this worker started it.
+  if outcome.version then
+    table.insert(fields, 'version')
+    table.insert(fields, outcome.version)
+  end
   for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do finish(id, 'SUCCEEDED', now, fields) end
   if cache_ttl_ms > 0 then
     redis.call('SET', cache_of .. fingerprint, cjson.encode(fields), 'PX', cache_ttl_ms)

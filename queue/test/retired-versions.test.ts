@@ -66,3 +66,18 @@ it('an old version whose images do not fit has the whole grace period to come ba
   expect(await migrateAfter(1_000)).toBe(1);
   expect((await producer.read(id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'VERSION_RETIRED' });
 });
+
+it('a late result of an old version ends a prediction whose job has moved, and is named as that of the old version', async () => {
+  const queue = await setUp();
+  const { consumer, admit, model, producer, redis, prefix } = queue;
+  const { id } = await admit(1, { cacheTtlMs: 60_000 });
+  const started = await consumer.start(await consumer.claim(1));
+  const { worker } = await replace(queue, 'bbbbbbbbbbbb', 2);
+  // As if the old worker had been paused.
+  await consumer.deregister();
+  expect(await worker.migrateRetired()).toBe(1);
+  expect((await producer.read(id))!.state).toMatchObject({ status: 'PROCESSING', version: 'bbbbbbbbbbbb' });
+  expect(await consumer.settle(started.map(success))).toEqual(['settled']);
+  expect((await producer.read(id))!.state).toMatchObject({ status: 'SUCCEEDED', version: model.version });
+  expect(await leftovers(redis, prefix)).toEqual([]);
+});
