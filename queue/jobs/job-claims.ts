@@ -2,6 +2,7 @@
 import { imageByteLength, PRIORITIES, type Priority, type ServedModel } from '../contract.ts';
 import { runStep } from '../lua/lua-steps.ts';
 import type { RedisConnection } from '../redis/connection.ts';
+import { type ConnectionLosses, watchLosses } from '../redis/connection-losses.ts';
 import { activeTenantsKey, GROUP, type ModelKeys, streamKey } from '../redis/keys.ts';
 import { HeldJobs, type JobEntry } from './held-jobs.ts';
 import { createPriorityScheduler, usePlaces } from './priority-scheduler.ts';
@@ -31,6 +32,8 @@ export class JobClaims {
   readonly #backlogs: string[];
   readonly #priorities = createPriorityScheduler();
   #mayMissReplies = false;
+  readonly #losses: readonly ConnectionLosses[];
+  #seenLosses: number;
   /** Whether the last call saw a backlog, so that the next claim feeds the streams first. */
   #expectsBacklog = false;
   #wasFedBefore = false;
@@ -43,11 +46,12 @@ export class JobClaims {
     ) as Record<Priority, string>;
     this.#allLanes = [...PRIORITIES.map((lane) => this.#streams[lane]), ...PRIORITIES.map(() => '>')];
     this.#backlogs = PRIORITIES.map((lane) => activeTenantsKey(keys, model.version, lane));
-    for (const connection of [blockingRedis, redis]) {
-      connection.on('close', () => {
-        this.#mayMissReplies = true;
-      });
-    }
+    this.#losses = [watchLosses(blockingRedis), watchLosses(redis)];
+    this.#seenLosses = this.#countLosses();
+  }
+
+  #countLosses(): number {
+    return this.#losses.reduce((sum, { count }) => sum + count, 0);
   }
 
   /** Claims up to `max` waiting jobs, from the lanes by weight. Returns at once, even if no job waits. */
@@ -97,8 +101,10 @@ export class JobClaims {
   async reclaim(max: number): Promise<ClaimedJob[]> {
     const { redis, keys } = this.#options;
     const found: BareJob[] = [];
-    const readOwn = this.#mayMissReplies;
+    const losses = this.#countLosses();
+    const readOwn = this.#mayMissReplies || losses !== this.#seenLosses;
     this.#mayMissReplies = false;
+    this.#seenLosses = losses;
     try {
       for (const lane of PRIORITIES) {
         if (readOwn) found.push(...this.held.add(await this.#readOwnPending(lane, 1_000)));

@@ -149,3 +149,13 @@ it('a worker whose Redis lost its data registers everything again with its next 
   await consumer.register({ worker: 'named', ...heartbeat });
   expect(await readAll()).toEqual(registered);
 });
+
+it('consumers that come and go on a connection leave nothing on it', async () => {
+  const { redis, prefix, model } = await setUp();
+  const blockingRedis = connect('blocking');
+  const listeners = () => [redis, blockingRedis].map((connection) => connection.listenerCount('close'));
+  const worker = 'worker1';
+  const before = listeners();
+  for (let i = 0; i < 20; i++) new Consumer({ redis, blockingRedis, prefix, model, worker });
+  expect(listeners().every((count, i) => count <= before[i]! + 1)).toBe(true);
+});
