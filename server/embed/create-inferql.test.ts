@@ -4,7 +4,7 @@ import { extendSchema, parse } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import { expect, test, vi } from 'vitest';
 import { jsonRequest, readAnswer, uploadRequest } from '../test/requests.ts';
-import { atEnd, CLASSIFY, startWorker, testRedis } from '../test/server-harness.ts';
+import { atEnd, CLASSIFY, paint, startWorker, testRedis } from '../test/server-harness.ts';
 import { type Classified, classify, embed, listen } from './embed.fixture.ts';
 
 test('an instance connects to nothing until it starts', async () => {
@@ -37,6 +37,21 @@ test('two instances in one process answer at their own endpoints by fetch, and s
   expect(two.data?.classifyImage.result?.labels[0]?.index).toBe(80);
   expect((await first.inferql.fetch(new Request('http://app.test/graphql?query={__typename}'))).status).toBe(404);
   expect((await first.inferql.fetch(new Request('http://app.test/health/live'))).status).toBe(404);
+});
+
+test('a request with many images makes Node report no leak of listeners', async () => {
+  const { inferql, prefix } = embed();
+  await startWorker(prefix);
+  const warnings: string[] = [];
+  const onWarning = ({ message }: Error) => void warnings.push(message);
+  process.on('warning', onWarning);
+  atEnd(() => void process.off('warning', onWarning));
+  const images = await Promise.all(Array.from({ length: 12 }, (_, i) => paint(i)));
+  const query = 'mutation ($images: [Upload!]!) { classifyImages(images: $images) { __typename } }';
+  const request = new Request('http://app.test/graphql', uploadRequest(query, images));
+  const { data } = await readAnswer<{ classifyImages: { __typename: string }[] }>(await inferql.fetch(request));
+  expect(data?.classifyImages).toEqual(images.map(() => ({ __typename: 'Prediction' })));
+  expect(warnings).toEqual([]);
 });
 
 test('authenticate identifies the caller: nobody is refused, and tenants do not see each other', async () => {

@@ -1,4 +1,5 @@
 /** The HTTP application: Yoga with all plugins, in the order in which they must run. */
+import { setMaxListeners } from 'node:events';
 import type { GraphQLSchema } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
@@ -102,6 +103,8 @@ export function createApp(dependencies: AppDependencies) {
 
 /** The context of resolvers, on every transport. */
 export function makeContext(services: Services, caller: Principal, signal: AbortSignal | undefined): ServerContext {
+  // Every image of a request listens to it, and Node reports more than ten listeners as a leak.
+  if (signal instanceof AbortSignal) setMaxListeners(0, signal);
   return { caller, services, signal };
 }
 

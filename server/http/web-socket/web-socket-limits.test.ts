@@ -42,7 +42,7 @@ async function settled(url: string, read: () => number): Promise<number> {
 
 describe('a client that reads nothing', () => {
   test('and sends pings with payloads is no longer read, and gets every pong once it reads', async () => {
-    const count = 500;
+    const count = 200;
     const server = await startServer();
     const url = await server.listener.listen();
     const { socket, hasReceived } = await openSocket(url);
