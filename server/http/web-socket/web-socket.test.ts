@@ -99,6 +99,24 @@ describe('over WebSocket', () => {
     await drained;
   });
 
+  test('a connection with many subscriptions gets no listener for each of them when the server drains', async () => {
+    const server = await startServer();
+    await startWorker(server.prefix);
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error) => void warnings.push(message);
+    process.on('warning', onWarning);
+    atEnd(() => void process.off('warning', onWarning));
+    const { client } = await connect(server);
+    const subscriptions = Array.from({ length: 20 }, () =>
+      client.iterate({ query: 'subscription { queue { waiting } }' }),
+    );
+    await Promise.all(subscriptions.map((one) => one.next()));
+    const ended = Promise.allSettled(subscriptions.map((one) => collect(one as AsyncIterableIterator<StreamedAnswer>)));
+    await server.listener.drain();
+    await ended;
+    expect(warnings).toEqual([]);
+  });
+
   test('a client that answers that with an invalid frame does not keep the server from ending', async () => {
     const server = await startServer();
     const { port } = new URL(await server.listener.listen());

@@ -84,6 +84,7 @@ export class WebSockets {
   /** By an operation's arguments: lets further messages of its connection begin. */
   readonly #releases = new WeakMap<object, () => void>();
   #draining = false;
+  readonly #restarting = new WeakSet<WebSocket>();
 
   constructor(options: WebSocketOptions) {
     const { config, log } = options;
@@ -219,6 +220,9 @@ export class WebSockets {
   }
 
   #restart(client: WebSocket): void {
+    // Each operation that ends asks for it.
+    if (this.#restarting.has(client)) return;
+    this.#restarting.add(client);
     client.close(DRAIN_CLOSE_CODE, 'Service restart');
     // Do not wait for clients that do not answer the close frame.
     const forced = setTimeout(() => client.terminate(), CLOSE_GRACE_MS);
