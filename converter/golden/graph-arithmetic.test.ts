@@ -109,6 +109,29 @@ describe('graph ops agree with tfjs', () => {
     }
   });
 
+  test('transposed convolutions with explicit padding, and of any number of images', async () => {
+    const size = { rows: 2 * 10 + 4, columns: 2 * 7 + 3 };
+    const transposed = (g: GraphWriter, sizes: string, attr: object) =>
+      g.node('Conv2DBackpropInput', [sizes, g.weights(4, 3, 4, 3), 'image'], { ...conv(2, 'VALID'), ...attr });
+    const explicit = (g: GraphWriter) => {
+      const attr = { padding: { s: text('EXPLICIT') }, explicit_paddings: ints(0, 0, 1, 2, 0, 1, 0, 0) };
+      return transposed(g, g.ints(2, size.rows - 3, size.columns - 1, 4), attr);
+    };
+    // The same without padding, cut afterwards.
+    const cut = (g: GraphWriter) => {
+      const whole = transposed(g, g.ints(2, size.rows, size.columns, 4), {});
+      return g.node('Slice', [whole, g.ints(0, 1, 0, 0), g.ints(-1, size.rows - 3, size.columns - 1, 4)]);
+    };
+    expect(await difference(explicit, cut)).toBeLessThan(LIMIT);
+    const counted = (g: GraphWriter) => {
+      const parts = [g.node('Shape', ['image']), g.ints(0), g.ints(1), g.ints(1)];
+      const count = g.node('StridedSlice', parts, { shrink_axis_mask: { i: '1' } });
+      const sizes = [count, g.int(size.rows), g.int(size.columns), g.int(4)];
+      return transposed(g, g.node('Pack', sizes, { N: { i: '4' } }), {});
+    };
+    expect(await difference(counted)).toBeLessThan(LIMIT);
+  });
+
   test.each(['FusedBatchNorm', 'FusedBatchNormV3'])('%s behind and in front of a convolution', async (op) => {
     const norm = (g: GraphWriter, at: string, size: number) =>
       g.node(op, [at, g.positive(size), g.weights(size), g.weights(size), g.positive(size)], { epsilon: { f: 0.01 } });

@@ -56,3 +56,8 @@ export const conv = (strides: number, padding: string, dilation = 1) => ({
 });
 export const features = (graph: GraphWriter) =>
   graph.node('Conv2D', ['image', graph.weights(3, 3, 3, 6)], conv(1, 'SAME'));
+/** What a Pad adds before and after each of four dimensions. */
+export const sides = (graph: GraphWriter, ...values: number[]) => {
+  const flat = graph.ints(...values);
+  return graph.node('Reshape', [flat, graph.ints(4, 2)]);
+};

@@ -1,15 +1,11 @@
 /** Graph operations that move values and set shapes, and whole graphs. */
 import { describe, expect, test } from 'vitest';
 import { GraphWriter, ints, text } from './graph-writer.fixture.ts';
-import { conv, difference, features, INPUT, LIMIT } from './graphs.fixture.ts';
+import { conv, difference, features, INPUT, LIMIT, sides } from './graphs.fixture.ts';
 import { randomPixels, runConverted } from './harness.fixture.ts';
 
 describe('graph ops agree with tfjs', () => {
   test('padding, mirrored too, of the image and of channels', async () => {
-    const sides = (g: GraphWriter, ...values: number[]) => {
-      const flat = g.ints(...values);
-      return g.node('Reshape', [flat, g.ints(4, 2)]);
-    };
     expect(await difference((g) => g.node('Pad', [features(g), sides(g, 0, 0, 1, 2, 3, 0, 0, 0)]))).toBeLessThan(LIMIT);
     expect(await difference((g) => g.node('Pad', [features(g), sides(g, 0, 0, 0, 0, 1, 0, 2, 1)]))).toBeLessThan(LIMIT);
     const filled = (g: GraphWriter) => g.node('PadV2', [features(g), sides(g, 0, 0, 1, 1, 1, 1, 0, 0), g.float(0.5)]);

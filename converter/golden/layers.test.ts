@@ -200,6 +200,14 @@ describe('normalization, dense and merging layers agree with tfjs', () => {
     const vector = (x: tf.SymbolicTensor) => apply(tf.layers.dense({ units: 4 }), apply(tf.layers.flatten(), x));
     expect(await difference((x) => apply(merge(), vector(x), vector(x), vector(x)))).toBeLessThan(LIMIT);
   });
+  test.each(merges.slice(0, 5))('%s of an image and a vector, which is spread over the image', async (_, merge) => {
+    const pooled = (x: tf.SymbolicTensor) => apply(tf.layers.globalAveragePooling2d({}), x);
+    expect(await difference((x) => apply(merge(), x, pooled(x)))).toBeLessThan(LIMIT);
+    expect(await difference((x) => apply(merge(), pooled(x), x, x))).toBeLessThan(LIMIT);
+    const row = (x: tf.SymbolicTensor) => apply(tf.layers.reshape({ targetShape: [8, 5] }), rows(x));
+    const rows = (x: tf.SymbolicTensor) => apply(tf.layers.averagePooling2d({ poolSize: [11, 1] }), x);
+    expect(await difference((x) => apply(merge(), x, row(x)))).toBeLessThan(LIMIT);
+  });
   test('a squeeze-and-excitation block: a gate of one pixel is spread over the image', async () => {
     const gated = (x: tf.SymbolicTensor) => {
       const squeezed = apply(

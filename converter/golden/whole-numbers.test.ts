@@ -1,16 +1,24 @@
 /** Inputs of whole numbers: Keras computes with them as they are, the converter in floats. */
 import { expect, test } from 'vitest';
-import { runConverted } from './harness.fixture.ts';
+import type { InputSpec } from '../spec/input-spec.ts';
+import { GraphWriter } from './graph-writer.fixture.ts';
+import { INPUT as GRAPH_INPUT } from './graphs.fixture.ts';
+import { randomPixels, runConverted } from './harness.fixture.ts';
 import { INPUT, type LayerFile, layerFile, PIXELS, tensor, type Version } from './layer-files.fixture.ts';
 
 /** What a model with an input of a type answers. */
-async function answerOf(dtype: string, version: Version, layers: readonly LayerFile[]): Promise<number[]> {
+async function answerOf(
+  dtype: string,
+  version: Version,
+  layers: readonly LayerFile[],
+  input: InputSpec = INPUT,
+): Promise<number[]> {
   const file = layerFile(version, layers);
   const json = structuredClone(file.modelJson) as {
     modelTopology: { model_config: { config: { layers: { config: Record<string, unknown> }[] } } };
   };
   json.modelTopology.model_config.config.layers[0]!.config.dtype = dtype;
-  return [...(await runConverted({ ...file, modelJson: json }, PIXELS, INPUT)).probabilities];
+  return [...(await runConverted({ ...file, modelJson: json }, PIXELS, input)).probabilities];
 }
 
 const RESCALE: LayerFile = { class_name: 'Rescaling', config: { scale: 0.5, offset: 1 } };
@@ -110,4 +118,19 @@ test('a mean of a choice between whole numbers is refused in Keras 2, which divi
   const share = (scale: number) => [11, 12, 12].map((count) => expect.closeTo((count / 12) * scale, 6));
   expect(await run(where(1), cast, mean('l1'))).toEqual(share(1));
   expect(await run(where(0.5), mean('l0'))).toEqual(share(0.5));
+});
+
+test('a model of whole numbers is not given others by the normalization of the spec', async () => {
+  const message = 'input.normalization: expected none, since the model takes uint8';
+  const unit = { ...INPUT, normalization: 'unit' as const };
+  await expect(answerOf('uint8', '3.15.1', [RESCALE], unit)).rejects.toThrow(message);
+  const turned = { ...INPUT, normalization: { scale: 1, mean: [0, 0, 0], std: [1, 1, 1], order: 'bgr' as const } };
+  expect(await answerOf('uint8', '3.15.1', [RESCALE], turned)).toHaveLength(HALVES.length);
+  const graph = new GraphWriter();
+  graph.nodes[0]!.attr.dtype = { type: 'DT_INT32' };
+  const model = graph.model(graph.node('Cast', ['image'], { DstT: { type: 'DT_FLOAT' } }));
+  const pixels = randomPixels(GRAPH_INPUT, 1);
+  await expect(runConverted(model, pixels, GRAPH_INPUT)).rejects.toThrow(message.replace('uint8', 'int32'));
+  const { probabilities } = await runConverted(model, pixels, { ...GRAPH_INPUT, normalization: 'none' });
+  expect([...probabilities]).toEqual([...pixels]);
 });

@@ -2,20 +2,21 @@ import { createHash } from 'node:crypto';
 import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
 import { ModelError } from '../errors.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
-import { normalizationOf } from '../spec/normalization.ts';
 import type { PreparedOutput } from '../spec/output-spec.ts';
 import type { OutputSpec } from '../spec/spec.ts';
 import { parseGraph } from '../tfjs/graphdef.ts';
 import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
-import { dialectOf, type LayersModel, nameOutputs, parseTopology } from '../tfjs/topology.ts';
+import { dialectOf, nameOutputs, parseTopology } from '../tfjs/topology.ts';
 import type { Weight } from '../tfjs/weights.ts';
 import { type CamHead, exposeFeatures } from './class-activation-maps.ts';
 import { binary } from './emit/binary.ts';
-import { softmax, unary } from './emit/named-activations.ts';
+import { softmax, toFloat, unary } from './emit/named-activations.ts';
 import { encodeModel } from './graph/encode-onnx.ts';
 import { foldGraph } from './graph/fold-graph.ts';
-import { BATCH, type ElementType, floatTensor, type GraphPort, int64Tensor, type OnnxGraph } from './graph/graph.ts';
+import { BATCH, type ElementType, floatTensor, type GraphPort, type OnnxGraph } from './graph/graph.ts';
 import { GraphBuilder, type Value } from './graph/graph-builder.ts';
+import { checkWholeNumbers, normalize, shapeImage } from './image-input.ts';
+import { isFloat } from './keras-layers/config.ts';
 import { convertLayers } from './keras-layers/layers-model.ts';
 import { outputPort } from './output-port.ts';
 import type { Calibration } from './quantize/calibration-ranges.ts';
@@ -122,7 +123,7 @@ export function buildGraph(
     const { value, port } = finishNamed(builder, results[i]!, declared);
     add(value, port);
   }
-  if (fold) foldGraph(graph);
+  if (fold) foldGraph(graph, (name) => builder.channelsOf(name));
   const cam = hasLabels ? exposeFeatures(graph, output) : { unavailable: 'the model has no labels' };
   return { graph, classCount, cam, result: { shape: shape.slice(1), type }, fingerprint: fingerprintOf(graph) };
 }
@@ -149,6 +150,8 @@ function convertTopology(
 ): Value[] {
   const topology = parseTopology(modelJson.modelTopology);
   const places = placesOf(nameOutputs(topology), wanted);
+  const { dtype } = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer)?.config ?? {};
+  if (!isFloat(dtype)) checkWholeNumbers(input, String(dtype));
   const shaped = shapeImage(builder, image, topology, input);
   const results = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [shaped]);
   return places.map((at) => results[at]!);
@@ -159,10 +162,12 @@ function convertNodes(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   image: Value,
-  _input: InputSpec,
+  input: InputSpec,
   wanted: readonly WantedOutput[],
 ): Value[] {
   const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
+  const type = [...graph.nodes.values()].find(({ op }) => op === 'Placeholder')?.attributes.type('dtype') ?? '';
+  if (/^DT_U?INT/.test(type)) checkWholeNumbers(input, type.slice(3).toLowerCase());
   const names = graph.outputs.map(({ name }) => name);
   const refs = placesOf(names, wanted).map((at) => graph.outputs[at]!.ref);
   return convertGraph(builder, graph, weights, image, refs);
@@ -182,47 +187,6 @@ function placesOf(names: readonly string[], wanted: readonly WantedOutput[]): nu
       `${field}: expected one of ${names.join(', ')}, found ${name ?? 'none (--output)'}`,
     );
   });
-}
-
-/**
- * The image in the shape that the model takes: some omit the single channel of gray images, or take all pixels in a row.
- * @throws ModelError SPEC_INVALID if the model has another size than the spec
- */
-function shapeImage(builder: GraphBuilder, image: Value, topology: LayersModel, input: InputSpec): Value {
-  const layer = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer);
-  const shape = layer?.config.batch_input_shape ?? layer?.config.batch_shape;
-  if (!Array.isArray(shape)) return image;
-  const said = (shape.slice(1) as (number | null)[]).map((size) => size ?? undefined);
-  const { height, width, channels } = input;
-  const sizes = { 3: [height, width, channels], 2: [height, width], 1: [height * width * channels] }[said.length];
-  const hasChannel = said.length !== 2 || channels === 1;
-  if (sizes && hasChannel && said.every((size, i) => size === undefined || size === sizes[i])) {
-    return sizes.length === 3 ? image : builder.reshape(image, [BATCH, ...sizes]);
-  }
-  const found = `the spec says ${width}, ${height} and ${channels}`;
-  const [rows, columns, depth = 1] = said;
-  throw new ModelError(
-    'SPEC_INVALID',
-    said.length === 1
-      ? `input: the model takes ${rows} numbers in a row: width x height x channels must be that many, ${found}`
-      : `input: the model takes images of width ${columns}, height ${rows} and ${depth} channels, ${found}`,
-  );
-}
-
-/** Pixels 0..255 to what the model was trained on. */
-function normalize(builder: GraphBuilder, image: Value, input: InputSpec): Value {
-  const { mean, scale, reverseChannels } = normalizationOf(input);
-  const perChannel = (values: number[]) => builder.constant(floatTensor([1, 1, 1, values.length], values));
-  // Transposing bytes moves a quarter of what transposing floats would.
-  const first = builder.channelsFirst(image);
-  let value = builder.emit('Cast', [first], { ...first, type: 'float32' }, { to: { int: 1 } });
-  if (mean.some((shift) => shift !== 0)) value = binary(builder, 'Sub', value, perChannel(mean));
-  if (scale.some((factor) => factor !== 1)) value = binary(builder, 'Mul', value, perChannel(scale));
-  if (reverseChannels) {
-    const order = builder.constant(int64Tensor(mean.map((_, i) => mean.length - 1 - i)));
-    value = builder.emit('Gather', [value, order], { ...value }, { axis: { int: 1 } });
-  }
-  return value;
 }
 
 /**
@@ -265,8 +229,7 @@ function finish(
 ): Value {
   const row = result.shape.length === 2 ? result : builder.flatten(result);
   // A graph may end in whole numbers or flags.
-  const flat =
-    row.type === 'float32' ? row : builder.emit('Cast', [row], { ...row, type: 'float32' }, { to: { int: 1 } });
+  const flat = toFloat(builder, row);
   const isSingle = flat.shape[1] === 1;
   if (isSingle && output.activation === 'logits') {
     throw new ModelError('SPEC_INVALID', `${field}: one number per image is for a sigmoid: expected logits-sigmoid`);

@@ -1,7 +1,7 @@
 import { ModelError } from '../../errors.ts';
 import { floatTensor, type Tensor, transposeTensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
-import { resolveWindow, type Window } from './window.ts';
+import { paddingAlong, resolveWindow, type Window } from './window.ts';
 
 /** Rows, columns and channels of a rank-4 value. */
 export function imageSize(value: Value): { batch: number; height: number; width: number; channels: number } {
@@ -88,20 +88,25 @@ export function transposedConvolution(
   if (inputs !== image.channels) {
     throw new ModelError('WEIGHTS_INVALID', `a kernel [${kernel.shape}] does not fit ${image.channels} channels`);
   }
-  const axis = (input: number, size: number, stride: number, dilation: number, output: number | undefined) => {
-    const reach = (size - 1) * dilation + 1;
-    const target =
-      output ?? (window.padding === 'same' ? input * stride : input * stride + Math.max(reach - stride, 0));
+  const along = (axis: 0 | 1, output: number | undefined) => {
+    const [input, stride] = [[image.height, image.width][axis]!, window.strides[axis]];
+    const reach = ([kernelHeight, kernelWidth][axis]! - 1) * window.dilations[axis] + 1;
+    // What the result has if nothing is cut off.
+    const whole = (input - 1) * stride + reach;
+    const padding = paddingAlong(axis, window.padding);
+    const target = output ?? (padding === 'same' ? input * stride : input * stride + Math.max(reach - stride, 0));
     // The convolution that this one inverts decides how much is cut off at each side.
-    const cut = window.padding === 'same' ? Math.max((input - 1) * stride + reach - target, 0) : 0;
-    const before = Math.floor(cut / 2);
-    const after = cut - before;
-    return { before, after, target, missing: target - ((input - 1) * stride + reach - cut) };
+    const cut = Math.max(whole - target, 0);
+    const [before, after] = padding === 'same' ? [Math.floor(cut / 2), Math.ceil(cut / 2)] : padding;
+    return { before, after, target, missing: target - (whole - before - after) };
   };
-  const [strideY, strideX] = window.strides;
-  const [dilationY, dilationX] = window.dilations;
-  const rows = axis(image.height, kernelHeight, strideY, dilationY, outputSize?.height);
-  const columns = axis(image.width, kernelWidth, strideX, dilationX, outputSize?.width);
+  const rows = along(0, outputSize?.height);
+  const columns = along(1, outputSize?.width);
+  const fits = [rows, columns].every(({ missing }, axis) => missing >= 0 && missing < window.strides[axis]!);
+  if (!fits) {
+    const size = `${rows.target} x ${columns.target}`;
+    throw new ModelError('TOPOLOGY_INVALID', `no convolution makes ${image.height} x ${image.width} of ${size}`);
+  }
   const parameters = [builder.channelsFirst(input), builder.constant(transposeTensor(kernel, [3, 2, 0, 1]))];
   if (bias) parameters.push(builder.constant(floatTensor([filters], bias)));
   return builder.emit(

@@ -13,6 +13,12 @@ export function unary(
   return builder.emit(op, [input], { ...input }, attributes);
 }
 
+/** Whole numbers and flags as float32. */
+export function toFloat(builder: GraphBuilder, value: Value): Value {
+  if (value.type === 'float32') return value;
+  return builder.emit('Cast', [value], { ...value, type: 'float32' }, { to: { int: 1 } });
+}
+
 /** A float32 constant without dimensions. */
 export function scalar(builder: GraphBuilder, value: number): Value {
   return builder.constant(floatTensor([], [value]));

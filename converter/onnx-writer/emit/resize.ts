@@ -42,7 +42,7 @@ export function resizeImage(
   return builder.emit(
     'Resize',
     [builder.channelsFirst(input), ...target],
-    { shape: [batch, size[0], size[1], channels], channelsFirst: true },
+    { shape: [batch, size[0], size[1], channels], channelsFirst: true, type: input.type },
     {
       mode: { text: kind === 'nearest' ? 'nearest' : 'linear' },
       coordinate_transformation_mode: { text: mapping },

@@ -29,7 +29,7 @@ function alongAxis(input: number, size: number, stride: number, dilation: number
 }
 
 /** Pixels before and after: of the rows (axis 0) or of the columns (axis 1). */
-function paddingAlong(axis: 0 | 1, padding: Window['padding']): 'same' | [number, number] {
+export function paddingAlong(axis: 0 | 1, padding: Window['padding']): 'same' | [number, number] {
   if (padding === 'same') return padding;
   const { top, bottom, left, right } = padding === 'valid' ? NO_PADDING : padding;
   return axis === 0 ? [top, bottom] : [left, right];

@@ -61,8 +61,11 @@ export class GraphIndex {
   }
 }
 
-/** Makes the graph smaller without changing what it computes (beyond rounding). */
-export function foldGraph(graph: OnnxGraph): void {
+/**
+ * Makes the graph smaller without changing what it computes (beyond rounding).
+ * @param channelsOf the number of a value's channels
+ */
+export function foldGraph(graph: OnnxGraph, channelsOf: (name: string) => number | undefined): void {
   const index = new GraphIndex(graph);
   for (const node of [...graph.nodes]) {
     if (node.op === 'Conv' || node.op === 'Gemm' || node.op === 'ConvTranspose') foldFollowers(index, node);
@@ -71,7 +74,7 @@ export function foldGraph(graph: OnnxGraph): void {
     if (node.op === 'Conv') foldPadding(index, node);
     if (node.op === 'MaxPool') foldPoolPadding(index, node);
   }
-  for (const node of [...graph.nodes]) if (node.op === 'Conv') foldInputScaling(index, node);
+  for (const node of [...graph.nodes]) if (node.op === 'Conv') foldInputScaling(index, node, channelsOf);
   dropUnused(graph);
 }
 
@@ -166,28 +169,41 @@ function foldPadding(index: GraphIndex, node: OnnxNode): void {
 function foldPoolPadding(index: GraphIndex, node: OnnxNode): void {
   const pad = index.producer(node.inputs[0]);
   const extra = zeroPadding(index, pad);
-  if (!pad || !extra || index.onlyReader(pad.outputs[0]) !== node) return;
-  const size =
-    node.attributes.kernel_shape && 'ints' in node.attributes.kernel_shape ? node.attributes.kernel_shape.ints : [];
-  const pads = node.attributes.pads && 'ints' in node.attributes.pads ? node.attributes.pads.ints : [];
-  const fits = extra.every((border, i) => border + (pads[i] ?? 0) < (size[i % 2] ?? 0));
-  if (!fits || index.producer(pad.inputs[0])?.op !== 'Relu') {
-    // onnxruntime treats any Pad of zeros before a MaxPool as one of minus infinity, but not this one.
-    index.setConstant(pad, 2, floatTensor([], [1e-37]));
+  const isOnlyReader = pad && index.onlyReader(pad.outputs[0]) === node;
+  if (!pad || !extra || !isOnlyReader || !fitsPool(node, extra) || index.producer(pad.inputs[0])?.op !== 'Relu') {
+    keepPoolPadding(index, node);
     return;
   }
   addPads(node, extra);
   index.absorbBefore(node, pad);
 }
 
+/** A pool's padding must be smaller than its window. */
+function fitsPool({ attributes: { kernel_shape, pads } }: OnnxNode, extra: readonly number[]): boolean {
+  const size = kernel_shape && 'ints' in kernel_shape ? kernel_shape.ints : [];
+  const own = pads && 'ints' in pads ? pads.ints : [];
+  return extra.every((border, i) => border + (own[i] ?? 0) < (size[i % 2] ?? 0));
+}
+
+/** onnxruntime treats a Pad of zeros before a MaxPool as one of minus infinity, whatever else reads it, but not one of almost zero. */
+function keepPoolPadding(index: GraphIndex, node: OnnxNode): void {
+  let before = index.producer(node.inputs[0]);
+  // It exchanges the two.
+  while (before?.op === 'Transpose') before = index.producer(before.inputs[0]);
+  const fill = before?.op === 'Pad' ? index.constant(before.inputs[2]) : undefined;
+  if (before && fill && Number(fill.data[0]) === 0) index.setConstant(before, 2, floatTensor([], [1e-37]));
+}
+
 /** A per-channel factor or a reversal of channels before a convolution goes into its kernel; zeros stay zeros. */
-function foldInputScaling(index: GraphIndex, node: OnnxNode): void {
+function foldInputScaling(index: GraphIndex, node: OnnxNode, channelsOf: (name: string) => number | undefined): void {
   for (;;) {
     const before = index.producer(node.inputs[0]);
     const kernel = index.constant(node.inputs[1]);
     const groups = node.attributes.group && 'int' in node.attributes.group ? node.attributes.group.int : 1;
     if (!before || !kernel || groups !== 1 || index.onlyReader(before.outputs[0]) !== node) return;
     const channels = kernel.shape[1] ?? 0;
+    // The factor itself may make the channels of one.
+    if (channelsOf(before.inputs[0] ?? '') !== channels) return;
     const inner = elementCount(kernel.shape.slice(2));
     const data = kernel.data as Float32Array;
     if (before.op === 'Mul') {

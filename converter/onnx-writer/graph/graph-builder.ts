@@ -32,6 +32,7 @@ const MAX_ELEMENTS = 2 ** 30;
 export class GraphBuilder {
   readonly graph: OnnxGraph = { nodes: [], constants: new Map(), inputs: [], outputs: [] };
   readonly #reordered = new Map<string, Value>();
+  readonly #channels = new Map<string, number>();
   #count = 0;
 
   /** Declares the graph's input. */
@@ -75,7 +76,10 @@ export class GraphBuilder {
       type: result.type ?? ('float32' as const),
       channelsFirst: result.channelsFirst ?? false,
     }));
-    for (const { shape } of results) checkShape(op, shape);
+    for (const { name, shape } of outputs) {
+      checkShape(op, shape);
+      this.#channels.set(name, shape.at(-1) ?? 1);
+    }
     this.graph.nodes.push({
       op,
       inputs: inputs.map((input) => input.name),
@@ -83,6 +87,11 @@ export class GraphBuilder {
       attributes,
     });
     return outputs;
+  }
+
+  /** The size of the last dimension, in tfjs' order, of what a node gives. */
+  channelsOf(name: string): number | undefined {
+    return this.#channels.get(name);
   }
 
   /** The same rank-4 value with its channels first. */

@@ -1,7 +1,7 @@
 /** Operations on single values, or on pairs of values. */
 
 import { binary, broadcastShapes } from '../emit/binary.ts';
-import { activate, clip, scalar, unary } from '../emit/named-activations.ts';
+import { activate, clip, scalar, toFloat, unary } from '../emit/named-activations.ts';
 import type { Value } from '../graph/graph-builder.ts';
 import type { Operands, Operation } from './operands.ts';
 
@@ -60,11 +60,8 @@ function withNumber(op: string, number: number): (operands: Operands) => Value {
 /** One where a comparison holds, else zero: everything is a float here. */
 function comparison(op: string): Operation {
   return (operands) =>
-    toFloat(operands, binary(operands.builder, op, operands.value('x'), operands.value('y'), 'bool'));
+    toFloat(operands.builder, binary(operands.builder, op, operands.value('x'), operands.value('y'), 'bool'));
 }
-
-const toFloat = ({ builder }: Operands, flag: Value): Value =>
-  builder.emit('Cast', [flag], { ...flag, type: 'float32' }, { to: { int: 1 } });
 
 const scaledLog =
   (base: number): Operation =>

@@ -5,9 +5,19 @@ import { concat } from '../emit/shape.ts';
 import type { Value } from '../graph/graph-builder.ts';
 import type { LayerCall, LayerConverter } from './layer-converter.ts';
 
+/** Values with fewer dimensions than others get new ones behind the batch. */
+function toOneRank({ builder, inputs }: LayerCall): Value[] {
+  const rank = Math.max(...inputs.map(({ shape }) => shape.length));
+  return inputs.map((input) => {
+    const missing = rank - input.shape.length;
+    return missing === 0 ? input : builder.reshape(input, input.shape.toSpliced(1, 0, ...Array(missing).fill(1)));
+  });
+}
+
 function fold(op: string) {
-  return ({ builder, inputs }: LayerCall): Value => {
-    const [first, ...others] = inputs;
+  return (call: LayerCall): Value => {
+    const { builder } = call;
+    const [first, ...others] = toOneRank(call);
     if (!first) throw new ModelError('TOPOLOGY_INVALID', `${op} without an input`);
     return others.reduce((sum, input) => binary(builder, op, sum, input), first);
   };

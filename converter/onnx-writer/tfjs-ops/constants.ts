@@ -49,6 +49,7 @@ const TAKES_SIZES = new Map<string, number[]>([
   ['BroadcastTo', [1]],
   ['Tile', [1]],
   ['Slice', [2]],
+  ['Conv2DBackpropInput', [0]],
   ['ExpandDims', [0]],
   ['Squeeze', [0]],
   ['Identity', [0]],

@@ -14,6 +14,7 @@ import {
   type NodeConverter,
   numbersAt,
   requireChannelsLast,
+  sizesAt,
 } from './node-converter.ts';
 
 /** Rows and columns of an attribute that has a number for each of [batch, height, width, channels]. */
@@ -94,7 +95,8 @@ const conv: NodeConverter = (call) => applyFused(call, convolution(call.builder,
 const depthwise: NodeConverter = (call) => applyFused(call, depthwiseConvolution(call.builder, operandsOf(call, 0)), 2);
 
 const backpropInput: NodeConverter = (call) => {
-  const [, height = 0, width = 0] = numbersAt(call, 0);
+  const [, height = 0, width = 0] = sizesAt(call, 0).sizes;
+  if (!(height > 0 && width > 0)) throw new UnsupportedOpError(call.op, `node ${call.name}: ${height} x ${width}`);
   return transposedConvolution(call.builder, operandsOf(call, 2), { height, width });
 };
 

@@ -6,7 +6,7 @@ import { BATCH } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
 import { computeConstant } from './constants.ts';
 import { type NodeCall, requireAllRead } from './node-converter.ts';
-import { NODES, TAKES_ROWS, TAKES_SEVERAL } from './op-table.ts';
+import { NODES, TAKES_ROWS, TAKES_SEVERAL, TAKES_WHOLE_NUMBERS } from './op-table.ts';
 
 /**
  * Writes the nodes that the given outputs of a graph need.
@@ -131,6 +131,10 @@ function convertOperation(call: NodeCall): Value[] {
   if (!convert) throw new UnsupportedOpError(call.op, `node ${call.name}`);
   if (call.inputs.some((input) => hasRows(input) && !takes(call.op, input))) {
     throw new UnsupportedOpError(call.op, `node ${call.name}, of the rows of several images`);
+  }
+  const whole = call.inputs.find((input) => input.type !== 'float32' && !call.builder.tensorOf(input));
+  if (whole && !TAKES_WHOLE_NUMBERS.has(call.op)) {
+    throw new UnsupportedOpError(call.op, `node ${call.name}, of ${whole.type}`);
   }
   const results = convert(call);
   requireAllRead(call);

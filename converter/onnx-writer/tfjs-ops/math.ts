@@ -1,7 +1,7 @@
 import { UnsupportedOpError } from '../../errors.ts';
 import { binary, broadcastShapes, sameOrder } from '../emit/binary.ts';
 import { dense } from '../emit/dense.ts';
-import { activate, clip, scalar, softmax, unary } from '../emit/named-activations.ts';
+import { activate, clip, scalar, softmax, toFloat, unary } from '../emit/named-activations.ts';
 import { transpose } from '../emit/shape.ts';
 import { type Tensor, transposeTensor } from '../graph/graph.ts';
 import type { GraphBuilder, Value } from '../graph/graph-builder.ts';
@@ -65,9 +65,7 @@ const prelu: NodeConverter = (call: NodeCall) => {
 const cast: NodeConverter = (call) => {
   const to = call.attributes.type('DstT');
   const input = inputAt(call, 0);
-  if (to === 'DT_FLOAT' || to === 'DT_HALF') {
-    return input.type === 'float32' ? input : call.builder.emit('Cast', [input], { ...input, type: 'float32' }, FLOAT);
-  }
+  if (to === 'DT_FLOAT' || to === 'DT_HALF') return toFloat(call.builder, input);
   if (to === 'DT_INT32' || to === 'DT_INT64') {
     return call.builder.emit('Cast', [input], { ...input, type: 'int32' }, { to: { int: 6 } });
   }
@@ -82,8 +80,6 @@ function boundAt(call: NodeCall, position: number): number {
   }
   return bound;
 }
-
-const FLOAT = { to: { int: 1 } };
 
 export const MATH_NODES: Record<string, NodeConverter> = {
   Add: pairwise('Add'),

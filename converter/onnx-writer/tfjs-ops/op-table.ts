@@ -40,3 +40,15 @@ export const TAKES_SEVERAL: ReadonlySet<string> = new Set([
   ...Object.keys(CONVOLUTION_NODES),
   ...['Pad', 'PadV2', 'MirrorPad', 'ResizeBilinear', 'ResizeNearestNeighbor', 'DepthToSpace'],
 ]);
+
+/** Ops that compute whole numbers, and flags, as TensorFlow does, or only move them. */
+export const TAKES_WHOLE_NUMBERS: ReadonlySet<string> = new Set([
+  ...Object.keys(CONSTANT_NODES),
+  ...Object.keys(CREATION_NODES),
+  ...Object.keys(LOGIC_NODES),
+  ...['Abs', 'Add', 'AddN', 'AddV2', 'Cast', 'Maximum', 'Minimum', 'Mul', 'Neg', 'Pow', 'Relu', 'Sign', 'Square'],
+  ...['SquaredDifference', 'Sub'],
+  ...['Identity', 'IdentityN', 'StopGradient', 'Snapshot', 'EnsureShape'],
+  ...['Reshape', 'Squeeze', 'ExpandDims', 'Transpose', 'Slice', 'StridedSlice', 'Split', 'SplitV', 'Pack', 'Unpack'],
+  ...['Concat', 'ConcatV2', 'Gather', 'GatherV2', 'ReverseV2', 'Tile', 'ResizeBilinear', 'ResizeNearestNeighbor'],
+]);

@@ -1,5 +1,6 @@
 import { ModelError, UnsupportedOpError } from '../../errors.ts';
 import { imageSize } from '../emit/conv.ts';
+import { toFloat } from '../emit/named-activations.ts';
 import { padImage } from '../emit/pool.ts';
 import { resizeImage } from '../emit/resize.ts';
 import { concat, resolveRows, sizesOperand, slice, transpose } from '../emit/shape.ts';
@@ -202,7 +203,10 @@ function resize(kind: 'nearest' | 'bilinear'): NodeConverter {
   return (call) => {
     const [height, width] = numbersAt(call, 1);
     if (!height || !width) throw new ModelError('TOPOLOGY_INVALID', `node ${call.name}: size of a resize`);
-    return resizeImage(call.builder, inputAt(call, 0), [height, width], kind, {
+    const input = inputAt(call, 0);
+    // Of whole numbers, TensorFlow interpolates floats.
+    const image = kind === 'bilinear' ? toFloat(call.builder, input) : input;
+    return resizeImage(call.builder, image, [height, width], kind, {
       alignCorners: call.attributes.boolean('align_corners'),
       halfPixelCenters: call.attributes.boolean('half_pixel_centers'),
     });
