@@ -1,15 +1,10 @@
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
+import type { AnswerOutput } from '../onnx-reader/answer-outputs.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-reader/choose-output.ts';
 import { isNamedEmbedding, refuseDetection } from '../onnx-reader/detectors-and-embeddings.ts';
-import {
-  type AnswerOutput,
-  describeSizes,
-  ELEMENT,
-  NUMBER_TYPES,
-  type OnnxFacts,
-  readFacts,
-} from '../onnx-reader/inputs-and-outputs.ts';
+import { type OnnxFacts, readFacts } from '../onnx-reader/inputs-and-outputs.ts';
+import { describeSizes, ELEMENT, NUMBER_TYPES } from '../onnx-reader/ports.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
 import { parseJsonLabels } from '../spec/label-json.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
@@ -150,11 +145,11 @@ async function choose(
   return chosen;
 }
 
-function toOther({ name, type, sizes, classCount, ending }: AnswerOutput): OtherOutput {
+function toOther({ name, type, imageSizes, ending }: AnswerOutput): OtherOutput {
   const isWhole = type === ELEMENT.int32 || type === ELEMENT.int64;
   return {
     name,
-    shape: classCount === undefined ? undefined : sizes?.slice(1).map(Number),
+    shape: imageSizes,
     dtype: isWhole ? 'int32' : type === ELEMENT.uint8 ? 'uint8' : 'float32',
     activation: ending.activation,
     activationIsCertain: ending.certain,

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { decodeOnnx } from '../onnx-reader/decode-onnx.ts';
 import { readFacts } from '../onnx-reader/inputs-and-outputs.ts';
+import type { NormalizationSpec } from '../spec/input-spec.ts';
 import { Findings } from './findings.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
 
@@ -55,4 +56,19 @@ test('a name that is unknown leaves a guess', async () => {
   const { normalization, findings } = await choose('functional_1');
   expect(normalization).toBe('unit');
   expect(findings.isGuess('normalization')).toBe(true);
+});
+
+test('a model of bytes takes bytes, whatever its arithmetic makes of them', async () => {
+  const { model, graph } = decodeOnnx(await readFile(FILE));
+  const facts = readFacts({ model, graph });
+  const bytes = { ...facts, input: { ...facts.input, type: 2, typeName: 'uint8' } };
+  const signed = { shows: 'values', normalization: 'tf', isOrderOpen: false, does: 'makes 0..1 of -1..1' } as const;
+  const choice = (normalization: NormalizationSpec) =>
+    chooseOnnxNormalization(bytes, {}, undefined, new Findings(), {
+      front: { ...signed, normalization },
+      canAsk: false,
+    });
+  expect(choice('tf')).toEqual({ normalization: 'none', isGuess: false });
+  const blueFirst = { scale: 1, mean: [0], std: [1], order: 'bgr' } as const;
+  expect(choice({ ...blueFirst, mean: [0], std: [1] }).normalization).toEqual(blueFirst);
 });

@@ -1,4 +1,5 @@
-import { ELEMENT, type OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
+import type { OnnxFacts } from '../onnx-reader/inputs-and-outputs.ts';
+import { ELEMENT } from '../onnx-reader/ports.ts';
 import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
 import {
@@ -7,7 +8,7 @@ import {
   refuseUnknown,
 } from './embedded-preprocessing/embedded-normalization.ts';
 import type { FrontReading } from './embedded-preprocessing/front-readings.ts';
-import type { Findings } from './findings.ts';
+import { Findings } from './findings.ts';
 import { findKerasFamily } from './layer-name-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 import { describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
@@ -32,9 +33,15 @@ export function chooseOnnxNormalization(
     findings.given('normalization', describeNormalization(given), 'the command line');
     return take(given);
   }
-  const embedded = chooseEmbedded({ trace, front }, findings);
-  if (embedded) return embedded;
-  if (input.type === ELEMENT.uint8 || input.type === ELEMENT.int32 || input.type === ELEMENT.int64) {
+  const isWhole = input.type === ELEMENT.uint8 || input.type === ELEMENT.int32 || input.type === ELEMENT.int64;
+  const shown = new Findings();
+  const embedded = chooseEmbedded({ trace, front }, shown);
+  // Of whole numbers, the arithmetic shows the order of the channels alone.
+  if (embedded && (!isWhole || isOfBytes(embedded.normalization))) {
+    findings.rows.push(...shown.rows);
+    return embedded;
+  }
+  if (isWhole) {
     findings.read('normalization', describeNormalization('none'), `it takes ${input.typeName}`);
     return take('none');
   }
@@ -68,4 +75,10 @@ export function chooseOnnxNormalization(
     normalization: guessNormalization({ trace, front: seen, family, channels, usual }, findings),
     isGuess: true,
   };
+}
+
+function isOfBytes(normalization: NormalizationSpec): boolean {
+  if (typeof normalization === 'string') return normalization === 'none';
+  const { scale, mean, std } = normalization;
+  return scale === 1 && mean.every((value) => value === 0) && std.every((value) => value === 1);
 }

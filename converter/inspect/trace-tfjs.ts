@@ -6,13 +6,14 @@ const MAX_NUMBERS = 64;
 /** A tfjs model that was converted with normalization `none` and not folded, for those who follow the image through it. */
 export function traceGraphOf(graph: OnnxGraph): TraceGraph {
   const nodes = graph.nodes.map(({ op, inputs, outputs, attributes }) => {
-    const { perm, epsilon } = attributes;
+    const { perm, epsilon, group } = attributes;
     return {
       op,
       inputs,
       outputs,
       perm: perm && 'ints' in perm ? perm.ints : undefined,
       epsilon: epsilon && 'float' in epsilon ? epsilon.float : undefined,
+      group: group && 'int' in group ? group.int : undefined,
     };
   });
   const constantOf = (name: string) => {
@@ -25,5 +26,6 @@ export function traceGraphOf(graph: OnnxGraph): TraceGraph {
       values: tensor.data.length <= MAX_NUMBERS ? Array.from(tensor.data, Number) : undefined,
     };
   };
-  return { nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } };
+  const outputs = graph.outputs.map(({ name }) => name);
+  return { nodes, constantOf, outputs, convolution: { layout: 'nchw', channelsAxis: 1 } };
 }

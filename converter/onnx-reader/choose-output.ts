@@ -1,5 +1,6 @@
 import { ModelError } from '../errors.ts';
-import { type AnswerOutput, describeSizes } from './inputs-and-outputs.ts';
+import type { AnswerOutput } from './answer-outputs.ts';
+import { describeSizes } from './ports.ts';
 
 const LIKELY_NAME = /logit|prob|score|class|pred|softmax|output/i;
 

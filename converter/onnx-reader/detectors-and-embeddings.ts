@@ -1,5 +1,6 @@
 import { ModelError } from '../errors.ts';
-import { type AnswerOutput, describeSizes } from './inputs-and-outputs.ts';
+import type { AnswerOutput } from './answer-outputs.ts';
+import { describeSizes } from './ports.ts';
 
 /** What detectors call their outputs. */
 const DETECTION =

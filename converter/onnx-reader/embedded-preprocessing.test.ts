@@ -28,7 +28,7 @@ function traceOf(...steps: (Step | TraceNode)[]) {
     const shape = shapes.get(name) ?? [values?.length ?? 0];
     return values || shapes.has(name) ? { shape, values } : undefined;
   };
-  return traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+  return traceInput({ nodes, constantOf, outputs: [], convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
 }
 
 describe('preprocessing inside a model', () => {
@@ -140,7 +140,7 @@ describe('preprocessing inside a model', () => {
       { op: 'Conv', inputs: ['bgr', 'w'], outputs: ['y'] },
     ];
     const constantOf = (name: string) => (name === 'order' ? { shape: [3], values: [2, 1, 0] } : undefined);
-    const trace = traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+    const trace = traceInput({ nodes, constantOf, outputs: [], convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
     expect(readEmbedded(trace)).toEqual({
       normalization: undefined,
       isOrderOpen: false,
@@ -167,7 +167,7 @@ describe('preprocessing inside a model', () => {
     ];
     const values: Record<string, number[]> = { order: [2, 1, 0], bytes: [255], means };
     const constantOf = (name: string) => ({ shape: [3], values: values[name] });
-    const trace = traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+    const trace = traceInput({ nodes, constantOf, outputs: [], convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
     expect(readEmbedded(trace)).toMatchObject({ normalization, isOrderOpen });
   });
 
@@ -186,7 +186,7 @@ describe('preprocessing inside a model', () => {
         { op: 'Slice', inputs: ['x', 'start', 'end', axes], outputs: ['cropped'] },
         { op: 'Div', inputs: ['cropped', 'scale'], outputs: ['scaled'] },
       ];
-      return traceInput({ nodes, constantOf, convolution: { layout: 'nhwc', channelsAxis: 3 } }, 'x');
+      return traceInput({ nodes, constantOf, outputs: [], convolution: { layout: 'nhwc', channelsAxis: 3 } }, 'x');
     };
     expect(readEmbedded(trace('axes'))).toEqual({ normalization: 'none', isOrderOpen: false, does: 'divides by 255' });
     // Some of the channels are another image.
@@ -216,7 +216,7 @@ describe('preprocessing inside a model', () => {
         { op: 'Div', inputs: ['cropped', 'scale'], outputs: ['scaled'] },
       ];
       const convolution = { layout: 'nchw', channelsAxis: 1 } as const;
-      return traceInput({ nodes, constantOf, sizes: [1, 3, 64, 64], convolution }, 'x');
+      return traceInput({ nodes, constantOf, sizes: [1, 3, 64, 64], outputs: [], convolution }, 'x');
     };
     expect(readEmbedded(trace('same', 'start', 'end'))).toEqual({
       normalization: 'none',
@@ -250,7 +250,7 @@ describe('preprocessing inside a model', () => {
       variance: [10_000, 10_000, 10_000],
     };
     const constantOf = (name: string) => ({ shape: [3], values: values[name] });
-    const found = traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+    const found = traceInput({ nodes, constantOf, outputs: [], convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
     expect(found.reversesChannels).toBe(true);
     // What is subtracted alone does not show the range; the statistics in training do.
     expect(readEmbedded(found)?.normalization).toBeUndefined();
@@ -266,4 +266,11 @@ describe('the layout of an image', () => {
     const transpose = { op: 'Transpose', inputs: [], outputs: [], perm };
     expect(traceOf(...(perm.length > 0 ? [transpose] : []))).toMatchObject({ layout, channels: 3 });
   });
+});
+
+test('a first convolution of each channel alone shows how many there are', () => {
+  const nodes: TraceNode[] = [{ op: 'Conv', inputs: ['x', 'kernel'], outputs: ['y'], group: 3 }];
+  const constantOf = () => ({ shape: [6, 1, 3, 3], values: undefined });
+  const graph = { nodes, constantOf, outputs: ['y'], convolution: { layout: 'nchw', channelsAxis: 1 } } as const;
+  expect(traceInput(graph, 'x').channels).toBe(3);
 });

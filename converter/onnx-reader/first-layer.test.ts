@@ -62,7 +62,7 @@ function traceOf({ spread, mean, normalization }: FirstWeights) {
     { op: 'Relu', inputs: ['y'], outputs: ['z'] },
   ];
   const constantOf = (name: string) => constants[name];
-  return traceInput({ nodes, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
+  return traceInput({ nodes, constantOf, outputs: [], convolution: { layout: 'nchw', channelsAxis: 1 } }, 'x');
 }
 
 describe('the first layer', () => {

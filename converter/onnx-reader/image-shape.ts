@@ -1,4 +1,5 @@
 import type { Layout } from './input-trace.ts';
+import type { Sizes } from './ports.ts';
 
 /** What the shape of an input does not say of an image. */
 export type MissingDimension = 'batch' | 'channels' | 'shape';
@@ -10,9 +11,6 @@ export interface ImageShape {
   channels?: number | undefined;
   layout?: Layout | undefined;
 }
-
-/** Undefined for an unknown rank; a size is undefined if the file leaves it open. */
-type Sizes = (number | undefined)[] | undefined;
 
 /** The sizes of a batch of images. */
 interface Completed {

@@ -4,6 +4,7 @@ import type { Statistics } from './trained-values.ts';
 /** One operator of a graph of any format, in ONNX' words. */
 export interface TraceNode {
   op: string;
+  /** With those of the values outside that graphs inside of it read. */
   inputs: readonly string[];
   outputs: readonly string[];
   /** Undefined or empty for ONNX' own operators. */
@@ -12,6 +13,8 @@ export interface TraceNode {
   perm?: readonly number[] | undefined;
   /** Of a BatchNormalization. */
   epsilon?: number | undefined;
+  /** Of a Conv: in how many parts its channels are convolved. */
+  group?: number | undefined;
 }
 
 export interface TraceConstant {
@@ -24,6 +27,8 @@ export interface TraceConstant {
 export interface TraceGraph {
   nodes: readonly TraceNode[];
   constantOf(name: string): TraceConstant | undefined;
+  /** The values that the graph gives. */
+  outputs: readonly string[];
   /** Of the input, batch first; an open size is undefined. */
   sizes?: readonly (number | undefined)[] | undefined;
   /** Where a convolution's weights have their input channels, and which of the image's dimensions they meet. */
@@ -104,6 +109,7 @@ function readersOf(graph: TraceGraph, name: string): TraceNode[] {
   const readers = graph.nodes.filter(({ op, inputs }) => op !== 'Shape' && inputs.includes(name));
   if (readers.length < 2) return readers;
   const isRead = ({ outputs }: TraceNode) =>
+    outputs.some((output) => graph.outputs.includes(output)) ||
     graph.nodes.some(({ op, inputs }) => op !== 'Shape' && inputs.some((input) => outputs.includes(input)));
   const used = readers.filter(isRead);
   return used.length > 0 ? used : readers;
@@ -113,7 +119,8 @@ function endAtConvolution(graph: TraceGraph, trace: InputTrace, node: TraceNode,
   const weights = graph.constantOf(node.inputs[node.op === 'QLinearConv' ? 3 : 1] ?? '');
   const channelsAt = order[graph.convolution.layout === 'nchw' ? 1 : 3];
   const layout = channelsAt === 1 ? 'nchw' : channelsAt === 3 ? 'nhwc' : undefined;
-  const channels = weights?.shape[graph.convolution.channelsAxis];
+  const perGroup = weights?.shape[graph.convolution.channelsAxis];
+  const channels = perGroup === undefined ? undefined : perGroup * (node.group ?? 1);
   return { ...trace, layout, channels, firstLayer: readFirstLayer(graph, node) };
 }
 

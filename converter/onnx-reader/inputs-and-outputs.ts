@@ -1,19 +1,17 @@
 import type { onnx } from 'onnx-proto';
 import { ModelError } from '../errors.ts';
 import { KERAS_EXPORT, ONE_IMAGE, TF2ONNX_COMMAND } from '../export-advice.ts';
+import { type AnswerOutput, toAnswer } from './answer-outputs.ts';
 import { readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
-import { type GraphEnding, readEnding } from './final-activation.ts';
 import { completeSizes, type ImageShape, type MissingDimension, shapeRows } from './image-shape.ts';
+import { valuesRead } from './inner-graphs.ts';
 import { type InputTrace, type Layout, traceInput } from './input-trace.ts';
 import { findFront, type ModelFront } from './model-front.ts';
+import { describeSizes, type Port, toPort } from './ports.ts';
 import { type CalibratedRange, exposeFloats, readCalibratedRange, type ValueRange } from './quantized-ports.ts';
 import { refuseTraining } from './training-mode.ts';
 
-/** ONNX' numbers of the element types that images and answers may have. */
-export const ELEMENT = { float: 1, uint8: 2, int32: 6, int64: 7, half: 10, double: 11 } as const;
-/** Of outputs: whole numbers and floats; not texts, lists and maps. */
-export const NUMBER_TYPES: ReadonlySet<number> = new Set([...Object.values(ELEMENT), 3, 9]);
 const IMAGE_TYPES: Record<number, string> = {
   1: 'float32',
   2: 'uint8',
@@ -26,21 +24,10 @@ const IMAGE_TYPES: Record<number, string> = {
 const BFLOAT16 = 16;
 /** What to do about images and operators of other types. */
 export const EXPORT_AS_FLOAT32 = 'export it again in float32 (in PyTorch after model.float())';
-const ANSWER_TYPES = new Set<number>([ELEMENT.float, ELEMENT.half, ELEMENT.double]);
 /** As Keras 3 names inputs that their maker did not name. */
 const KERAS_INPUT = /^(keras_tensor|input_layer)(_\d+)?$/;
 /** The first whose arithmetic broadcasts. */
 const MIN_OPSET = 7;
-
-/** One input or output. */
-export interface Port {
-  name: string;
-  type: number;
-  /** Undefined for an unknown rank; a size is undefined if the file leaves it open. */
-  sizes: (number | undefined)[] | undefined;
-  /** The names of open sizes, such as `batch`. */
-  sizeNames: (string | undefined)[];
-}
 
 export interface ImageInput extends Port {
   typeName: string;
@@ -54,14 +41,6 @@ export interface ImageInput extends Port {
   layoutIsCertain: boolean;
   /** What the file's input does not have: it takes a single image, gray images without channels, or rows of pixels. */
   without: MissingDimension | undefined;
-}
-
-export interface AnswerOutput extends Port {
-  /** Undefined if the file leaves it open. */
-  classCount: number | undefined;
-  ending: GraphEnding;
-  /** Why it cannot be the scores of classes; undefined if it can. */
-  unfit: string | undefined;
 }
 
 export interface OnnxFacts {
@@ -109,13 +88,14 @@ export function readFacts(
   refuseTraining({ model, graph });
   refuseCalls(graph);
   const convolution = { layout: 'nchw', channelsAxis: 1 } as const;
-  const traced = { nodes: graph.node.map(toTraceNode), constantOf, sizes: port.sizes, convolution };
+  const outputs = graph.output.map(({ name }) => name ?? '');
+  const traced = { nodes: graph.node.map(toTraceNode), constantOf, outputs, sizes: port.sizes, convolution };
   const trace = traceInput(traced, port.name);
-  const isSingle = without === 'batch' || port.sizes?.[0] === 1;
+  const batch = without === 'batch' ? 1 : port.sizes?.[0];
   return {
     opset,
     input: { ...toImageInput(port, trace, given.layout, without), without },
-    outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph, isSingle)),
+    outputs: (graph.output as onnx.IValueInfoProto[]).map(toPort).map((output) => toAnswer(output, graph, batch)),
     trace,
     front: findFront(traced, port.name),
     range,
@@ -139,25 +119,17 @@ function refuseCalls(graph: OnnxModelGraph): void {
   );
 }
 
-function toTraceNode({ opType, input, output, attribute, domain }: onnx.INodeProto) {
+function toTraceNode(node: onnx.INodeProto) {
+  const { opType, output, attribute, domain } = node;
   const attributeOf = (wanted: string) => attribute?.find(({ name }) => name === wanted);
   return {
     op: opType ?? '',
-    inputs: input ?? [],
+    inputs: valuesRead(node),
     outputs: output ?? [],
     domain: domain === 'ai.onnx' ? '' : (domain ?? ''),
     perm: attributeOf('perm')?.ints?.map(Number),
     epsilon: attributeOf('epsilon')?.f ?? undefined,
-  };
-}
-
-function toPort({ name, type }: onnx.IValueInfoProto): Port {
-  const dims = type?.tensorType?.shape?.dim;
-  return {
-    name: name ?? '',
-    type: type?.tensorType?.elemType ?? 0,
-    sizes: dims?.map(({ dimValue }) => Number(dimValue ?? 0) || undefined),
-    sizeNames: dims?.map(({ dimParam }) => dimParam || undefined) ?? [],
+    group: Number(attributeOf('group')?.i ?? 1),
   };
 }
 
@@ -204,11 +176,6 @@ function notAnImage({ name, sizes }: Port): ModelError {
   );
 }
 
-/** Such as `? x 3 x 224 x 224`. */
-export function describeSizes(sizes: readonly (number | undefined)[] | undefined): string {
-  return sizes === undefined ? 'an open shape' : sizes.map((size) => size ?? '?').join(' x ') || 'a single number';
-}
-
 function toImageInput(
   port: Port,
   trace: InputTrace,
@@ -253,33 +220,4 @@ function layoutOfNames([, second, , fourth]: readonly (string | undefined)[]): L
   const isChannels = (name: string | undefined) => /^(c|((num|in)_?)?channels?)$/i.test(name ?? '');
   if (isChannels(second) === isChannels(fourth)) return undefined;
   return isChannels(second) ? 'nchw' : 'nhwc';
-}
-
-function toAnswer(port: Port, graph: OnnxModelGraph, isSingle: boolean): AnswerOutput {
-  const { sizes } = port;
-  // A model of a single image may give a row without a batch.
-  const inner = isSingle && sizes?.length === 1 ? sizes : sizes?.slice(1);
-  const known = inner?.every((size) => size !== undefined) ? inner.map(Number) : undefined;
-  // [batch] alone is one number per image.
-  const classCount = known?.reduce((a, b) => a * b, 1);
-  const ending = readEnding(graph.node, port.name);
-  const isBest = ending.op === 'TopK' || (ending.op === 'ReduceMax' && classCount === 1);
-  const unfit = isBest ? 'gives the best scores only, and not those of all classes' : whyUnfit(port, known, ending);
-  return { ...port, classCount, ending, unfit };
-}
-
-function whyUnfit({ type, sizes }: Port, inner: number[] | undefined, { op }: GraphEnding): string | undefined {
-  if (type === 0)
-    return "is a list or a map, as scikit-learn's zipmap writes (skl2onnx's options={'zipmap': False} gives the scores instead)";
-  if (!ANSWER_TYPES.has(type))
-    return 'gives whole numbers, such as the number of the best class, and not the scores of all classes';
-  if (inner && inner.filter((size) => size > 1).length > 1) {
-    const what = inner.length === 3 ? 'a mask (segmentation) or a map of features' : 'boxes (detection) or features';
-    return `gives ${describeSizes(sizes)} numbers, which are ${what} and not a score per class`;
-  }
-  // Their softmax is another answer, and their sigmoid too.
-  if (op === 'LogSigmoid')
-    return 'gives the logarithms of sigmoids (LogSigmoid); without this last step it can be added with --activation logits-sigmoid';
-  // As floats, which could be taken for a score.
-  return op === 'ArgMax' ? 'gives the number of the best class, and not the scores of all classes' : undefined;
 }

@@ -18,7 +18,7 @@ function frontOf(...nodes: [op: string, inputs: string, output: string][]) {
     outputs: [output],
   }));
   const constantOf = (name: string) => CONSTANTS[name];
-  const graph = { nodes: trace, constantOf, convolution: { layout: 'nchw', channelsAxis: 1 } } as const;
+  const graph = { nodes: trace, constantOf, outputs: [], convolution: { layout: 'nchw', channelsAxis: 1 } } as const;
   const front = findFront(graph, 'x');
   return front && { operators: front.places.map((place) => trace[place]?.op), ends: front.ends };
 }

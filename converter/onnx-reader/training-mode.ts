@@ -3,6 +3,7 @@ import { ModelError } from '../errors.ts';
 import { KERAS_EXPORT } from '../export-advice.ts';
 import { type Constant, readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
+import { innerGraphs } from './inner-graphs.ts';
 
 type Node = onnx.INodeProto;
 
@@ -42,10 +43,7 @@ export function refuseTraining({ model, graph }: { model: OnnxModel; graph: Onnx
 
 /** Those of branches and loops, too. */
 function listNodes(nodes: readonly Node[]): Node[] {
-  return nodes.flatMap((node) => {
-    const inner = (node.attribute ?? []).flatMap(({ g, graphs }) => [g, ...(graphs ?? [])]);
-    return [node, ...inner.flatMap((graph) => listNodes(graph?.node ?? []))];
-  });
+  return nodes.flatMap((node) => [node, ...innerGraphs(node).flatMap((graph) => listNodes(graph.node ?? []))]);
 }
 
 function isForTraining(node: Node, constantOf: (name: string) => Constant | undefined): boolean {

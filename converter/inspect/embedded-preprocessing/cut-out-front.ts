@@ -3,6 +3,7 @@ import onnxProto, { type onnx } from 'onnx-proto';
 import { embedBytes } from '../../onnx-reader/constants.ts';
 import type { OnnxModel, OnnxModelGraph } from '../../onnx-reader/decode-onnx.ts';
 import { externalPartOf } from '../../onnx-reader/external-weights.ts';
+import { valuesRead } from '../../onnx-reader/inner-graphs.ts';
 import type { ModelFront } from '../../onnx-reader/model-front.ts';
 import { encodeNode, encodeTensor } from '../../onnx-writer/graph/encode-onnx.ts';
 import { elementCount, type OnnxGraph } from '../../onnx-writer/graph/graph.ts';
@@ -33,7 +34,7 @@ export function encodeFileFront(
   file: string,
 ): Uint8Array | undefined {
   const nodes: onnx.INodeProto[] = front.places.map((place) => graph.node[place] ?? {});
-  const read = new Set(nodes.flatMap((node) => node.input ?? []));
+  const read = new Set(nodes.flatMap(valuesRead));
   const constants = graph.initializer.filter(({ name }) => read.has(name ?? ''));
   if (externalBytesOf(constants, nodes) > MAX_CONSTANT_BYTES) return undefined;
   const initializer = constants.map((it) => embedBytes(it, file));

@@ -1,8 +1,9 @@
 /** The operators before and behind a wrapped ONNX graph: from uint8 images to its input, and from its outputs to rows of values. */
-import { ELEMENT, type ImageInput } from '../../onnx-reader/inputs-and-outputs.ts';
+import type { ImageInput } from '../../onnx-reader/inputs-and-outputs.ts';
+import { ELEMENT, type Sizes } from '../../onnx-reader/ports.ts';
 import { normalizationOf } from '../../spec/normalization.ts';
 import type { ModelSpec } from '../../spec/spec.ts';
-import { floatTensor, int64Tensor, type OnnxNode } from '../graph/graph.ts';
+import { floatTensor, int64Tensor, type OnnxNode, type Tensor } from '../graph/graph.ts';
 
 /** Of the wrapper's names. */
 export const PREFIX = 'inferql_';
@@ -10,19 +11,20 @@ export const PREFIX = 'inferql_';
 /** Operators in their order, and the constants that they read. */
 export interface Part {
   nodes: OnnxNode[];
-  constants: [string, ReturnType<typeof floatTensor>][];
+  constants: [string, Tensor][];
 }
 
-/** A chain of operators from one value to another; each may have constants behind its input. */
+/** A chain of operators from one value to another; each may have another value or a constant behind its input. */
 export function createChain(source: string, prefix: string) {
   const part: Part = { nodes: [], constants: [] };
   let last = source;
   return {
     part,
-    add(op: string, attributes: OnnxNode['attributes'] = {}, constant?: ReturnType<typeof floatTensor>): string {
+    add(op: string, attributes: OnnxNode['attributes'] = {}, second?: Tensor | string): string {
       const name = `${PREFIX}${prefix}${part.nodes.length}`;
-      if (constant) part.constants.push([`${name}_c`, constant]);
-      part.nodes.push({ op, inputs: constant ? [last, `${name}_c`] : [last], outputs: [name], attributes });
+      if (second !== undefined && typeof second !== 'string') part.constants.push([`${name}_c`, second]);
+      const behind = second === undefined ? [] : [typeof second === 'string' ? second : `${name}_c`];
+      part.nodes.push({ op, inputs: [last, ...behind], outputs: [name], attributes });
       last = name;
       return name;
     },
@@ -69,6 +71,8 @@ interface Ending {
   prefix: string;
   source: string;
   target: string;
+  /** Of the source. */
+  sizes: Sizes;
 }
 
 interface Conversion {
@@ -78,19 +82,38 @@ interface Conversion {
   /** Undefined: the values as they are. */
   activation: ModelSpec['output']['activation'] | undefined;
   /** One number per image becomes two classes. */
-  isBinary: boolean;
+  isBinary: boolean | 'if it is one';
+  opset: number;
 }
+
+/** The first whose Slice takes its bounds as inputs. */
+const WITH_SLICE_INPUTS = 10;
 
 /** From the file's output to a row of values per image. */
 export function backNodes(
   input: ImageInput,
-  { prefix, source, target }: Ending,
+  { prefix, source, target, sizes }: Ending,
   { from, to, ...answer }: Conversion,
 ): Part {
   const chain = createChain(source, prefix);
+  const { part } = chain;
+  const constant = (name: string, tensor: Tensor): string => {
+    part.constants.push([`${PREFIX}${prefix}_${name}`, tensor]);
+    return `${PREFIX}${prefix}_${name}`;
+  };
   // A file of a fixed batch may have squeezed the batch's dimension away.
   if (input.batch !== undefined) chain.add('Reshape', {}, int64Tensor([input.batch, -1]));
-  else chain.add('Flatten', { axis: { int: 1 } });
+  else if (sizes !== undefined && sizes.length > 1) chain.add('Flatten', { axis: { int: 1 } });
+  else {
+    // So may one of an open batch, for a single image.
+    const count = createChain('image', `${prefix}_count`);
+    count.add('Shape');
+    count.add('Gather', { axis: { int: 0 } }, int64Tensor([0]));
+    const shape = count.add('Concat', { axis: { int: 0 } }, int64Tensor([-1]));
+    part.nodes.push(...count.part.nodes);
+    part.constants.push(...count.part.constants);
+    chain.add('Reshape', {}, shape);
+  }
   let last = from === to ? '' : chain.add('Cast', { to: { int: to } });
   switch (answer.activation) {
     case 'logits':
@@ -103,10 +126,25 @@ export function backNodes(
       last = chain.add('Identity');
   }
   if (!answer.isBinary) return chain.end(target);
-  const { part } = chain;
-  const [one, other] = [`${PREFIX}${prefix}_one`, `${PREFIX}${prefix}_other`] as const;
-  part.constants.push([one, floatTensor([1], [1])]);
+  const one = constant('one', floatTensor([1], [1]));
+  const [other, both] = [`${PREFIX}${prefix}_other`, `${PREFIX}${prefix}_both`];
+  const isSure = answer.isBinary === true;
   part.nodes.push({ op: 'Sub', inputs: [one, last], outputs: [other], attributes: {} });
-  part.nodes.push({ op: 'Concat', inputs: [other, last], outputs: [target], attributes: { axis: { int: 1 } } });
+  const joined = {
+    op: 'Concat',
+    inputs: [other, last],
+    outputs: [isSure ? target : both],
+    attributes: { axis: { int: 1 } },
+  };
+  part.nodes.push(joined);
+  if (isSure) return part;
+  // The last two: of two numbers per image, the numbers themselves.
+  const [start, end, axis] = [[-2], [Number.MAX_SAFE_INTEGER], [1]];
+  const hasInputs = answer.opset >= WITH_SLICE_INPUTS;
+  const bounds = hasInputs
+    ? Object.entries({ start, end, axis }).map(([name, values]) => constant(name, int64Tensor(values)))
+    : [];
+  const attributes = hasInputs ? {} : { starts: { ints: start }, ends: { ints: end }, axes: { ints: axis } };
+  part.nodes.push({ op: 'Slice', inputs: [both, ...bounds], outputs: [target], attributes });
   return part;
 }

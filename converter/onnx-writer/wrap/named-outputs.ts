@@ -1,7 +1,8 @@
 /** Outputs of a model's file that the spec names under `outputs`. */
 import { elementsOf } from '@inferql/queue/outputs';
 import { ModelError } from '../../errors.ts';
-import { type AnswerOutput, describeSizes, NUMBER_TYPES } from '../../onnx-reader/inputs-and-outputs.ts';
+import type { AnswerOutput } from '../../onnx-reader/answer-outputs.ts';
+import { describeSizes, NUMBER_TYPES } from '../../onnx-reader/ports.ts';
 import type { PreparedOutput } from '../../spec/output-spec.ts';
 import type { OutputSpec } from '../../spec/spec.ts';
 

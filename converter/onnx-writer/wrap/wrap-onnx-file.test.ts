@@ -158,6 +158,46 @@ describe('an ONNX file', () => {
     expect(() => wrapOnnx(file, specOf({ activation: 'logits' }))).toThrow(/expected logits-sigmoid/);
   });
 
+  test('that drops the dimension of a single image gives a row per image, of one image and of several', async () => {
+    const model = onnx.ModelProto.decode(denseModel(true));
+    const [, product] = model.graph!.node!;
+    product!.output = ['rows'];
+    model.graph!.node!.push({ opType: 'Squeeze', input: ['rows'], output: ['probabilities'] } as never);
+    model.graph!.output![0]!.type!.tensorType!.shape!.dim = [{ dimParam: 'N' }];
+    const squeezed = wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({ activation: 'logits' }), {
+      labelCount: 4,
+    });
+    const plain = wrapOnnx(denseModel(true), specOf({ activation: 'logits' })).bytes;
+    for (const count of [1, 3]) {
+      const pixels = randomPixels(INPUT, count);
+      expect(await run(squeezed.bytes, pixels)).toEqual(await run(plain, pixels));
+    }
+  });
+
+  test.each([
+    [1, 7],
+    [1, 17],
+    [2, 17],
+  ])('of two labels and an open shape, with %d numbers per image, gives two (opset %d)', async (count, opset) => {
+    const model = onnx.ModelProto.decode(denseModel(true));
+    model.opsetImport![0]!.version = opset;
+    const [kernel] = model.graph!.initializer!;
+    kernel!.dims = [90, count];
+    kernel!.rawData = kernel!.rawData!.slice(0, 360 * count);
+    model.graph!.output![0]!.type!.tensorType!.shape = null;
+    const { bytes } = wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({ activation: 'logits-sigmoid' }), {
+      labelCount: 2,
+    });
+    model.graph!.output![0]!.type!.tensorType!.shape = { dim: [{ dimParam: 'N' }, { dimValue: count }] };
+    const known = wrapOnnx(onnx.ModelProto.encode(model).finish(), specOf({ activation: 'logits-sigmoid' }), {
+      labelCount: 2,
+    });
+    const pixels = randomPixels(INPUT, 3);
+    const answers = await run(bytes, pixels);
+    expect(answers).toHaveLength(6);
+    expect(answers).toEqual(await run(known.bytes, pixels));
+  });
+
   test('with several outputs is refused until the spec names one', () => {
     const model = onnx.ModelProto.decode(denseModel(true));
     const shape = { dim: [{ dimParam: 'N' }, { dimValue: 90 }] };

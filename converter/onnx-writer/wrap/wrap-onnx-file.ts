@@ -1,6 +1,7 @@
 import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
 import onnxProto from 'onnx-proto';
 import { ModelError } from '../../errors.ts';
+import type { AnswerOutput } from '../../onnx-reader/answer-outputs.ts';
 import { chooseOutput } from '../../onnx-reader/choose-output.ts';
 import type { OnnxModelGraph as Graph, OnnxModel } from '../../onnx-reader/decode-onnx.ts';
 import {
@@ -9,13 +10,8 @@ import {
   moveOwnParts,
   relocateExternalFiles,
 } from '../../onnx-reader/external-weights.ts';
-import {
-  type AnswerOutput,
-  describeSizes,
-  ELEMENT,
-  type ImageInput,
-  readFacts,
-} from '../../onnx-reader/inputs-and-outputs.ts';
+import { type ImageInput, readFacts } from '../../onnx-reader/inputs-and-outputs.ts';
+import { describeSizes, ELEMENT } from '../../onnx-reader/ports.ts';
 import { normalizationOf } from '../../spec/normalization.ts';
 import type { PreparedOutput } from '../../spec/output-spec.ts';
 import type { ModelSpec } from '../../spec/spec.ts';
@@ -79,17 +75,19 @@ export function wrapOnnx(
   const named = (options.outputs ?? []).map((declared) => ({ declared, found: findOutput(outputs, declared) }));
   const output = options.labelCount === 0 ? undefined : answerOutput(outputs, spec, options.outputs);
   if (output) checkActivation(output, spec.output.activation, 'output.activation');
-  const isBinary = output?.classCount === 1 && options.labelCount === 2;
+  const { activation } = spec.output;
+  const isBinary = output !== undefined && options.labelCount === 2 && becomesTwo(output, activation);
   const classCount = output ? (isBinary ? 2 : output.classCount) : 0;
   const ownWeights = moveOwnParts(graph, OWN_WEIGHTS);
   relocateExternalFiles(graph, new Map(externalFiles.map(({ from, to }) => [from, to])));
   const names = chooseNames(input, output);
   rename(graph, names);
   keepPoolPadding(graph, opset, `${PREFIX}pool`);
-  const backs = named.map(({ declared, found }, i) => namedBack(input, declared, found, names, i));
+  const backs = named.map(({ declared, found }, i) => namedBack({ input, opset }, declared, found, names, i));
   if (output) {
-    const conversion = { from: output.type, to: ELEMENT.float, activation: spec.output.activation, isBinary };
-    backs.unshift(backNodes(input, { prefix: 'back', source: OUTPUT, target: 'probabilities' }, conversion));
+    const conversion = { from: output.type, to: ELEMENT.float, activation, isBinary, opset };
+    const ending = { prefix: 'back', source: OUTPUT, target: 'probabilities', sizes: output.sizes };
+    backs.unshift(backNodes(input, ending, conversion));
   }
   if (output && options.rawOutput !== undefined) backs.push(createChain(OUTPUT, 'raw').end(options.rawOutput));
   addNodes(graph, frontNodes(input, spec, INPUT), backs);
@@ -108,20 +106,31 @@ function chooseNames(input: ImageInput, output: AnswerOutput | undefined): Map<s
 
 /** From the file's output to one that the spec names. */
 function namedBack(
-  input: ImageInput,
+  { input, opset }: { input: ImageInput; opset: number },
   declared: PreparedOutput,
   found: AnswerOutput,
   names: ReadonlyMap<string, string>,
   index: number,
 ): Part {
   const source = names.get(found.name) ?? found.name;
-  const ending = { prefix: `output${index}_`, source, target: outputPort(declared.name) };
+  const ending = { prefix: `output${index}_`, source, target: outputPort(declared.name), sizes: found.sizes };
+  const isOfTwo = declared.type === 'labels' && declared.classCount === 2;
   return backNodes(input, ending, {
     from: found.type,
     to: declared.type === 'tensor' ? ELEMENT_OF[declared.dtype] : ELEMENT.float,
     activation: declared.type === 'labels' ? declared.activation : undefined,
-    isBinary: declared.type === 'labels' && found.classCount === 1 && declared.classCount === 2,
+    isBinary: isOfTwo && becomesTwo(found, declared.activation ?? 'softmax'),
+    opset,
   });
+}
+
+/** Whether one number per image becomes two classes. If the file does not say how many there are, only a sigmoid's may be one. */
+function becomesTwo(
+  { classCount }: AnswerOutput,
+  activation: ModelSpec['output']['activation'],
+): boolean | 'if it is one' {
+  if (classCount !== undefined) return classCount === 1;
+  return activation === 'sigmoid' || activation === 'logits-sigmoid' ? 'if it is one' : false;
 }
 
 function addNodes(graph: Graph, front: Part, backs: readonly Part[]): void {

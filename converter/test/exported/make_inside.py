@@ -168,6 +168,8 @@ def branching():
     """Bytes are divided, and 0..1 is not: by the largest value of an image, in the branches of an If."""
     cond = lambda x: (torch.cond(x.max() > 1, lambda y: y / 255, lambda y: y * 1, (x,)) - M) / D
     case("torch-branch", lambda x: (divide_bytes(x) - M) / D, PX, "none", "an If that reads the image", flags=("--normalization", "none"), dynamo=False)
+    looked = lambda x: torch.cond((x / 255).mean() > 0, lambda y: y * 1, lambda y: -y, (x,))
+    case("torch-branch-looked", looked, (PX / 255 - M) / D, "torch", "an If that is chosen by scaled values, and takes the image as it is", certainty="guessed")
     case("torch-branch-cond", cond, PX, "none", "the same by torch.cond", flags=("--normalization", "none"))
 
 

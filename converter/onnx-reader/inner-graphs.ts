@@ -1,0 +1,24 @@
+import type { onnx } from 'onnx-proto';
+
+type Node = Pick<onnx.INodeProto, 'input' | 'output' | 'attribute'>;
+
+/** The graphs inside a node: the branches of an If, the body of a Loop or of a Scan. */
+export function innerGraphs({ attribute }: Pick<Node, 'attribute'>): onnx.IGraphProto[] {
+  return (attribute ?? []).flatMap(({ g, graphs }) => [...(g ? [g] : []), ...(graphs ?? [])]);
+}
+
+/** What a node reads: its inputs, and the values outside that its inner graphs read, which are not among its inputs. */
+export function valuesRead(node: Node): string[] {
+  return [...new Set([...(node.input ?? []), ...innerGraphs(node).flatMap(valuesFromOutside)])];
+}
+
+function valuesFromOutside({ node, output, input, initializer, sparseInitializer }: onnx.IGraphProto): string[] {
+  const nodes = node ?? [];
+  const inside = new Set([
+    ...[...(input ?? []), ...(initializer ?? [])].map(({ name }) => name ?? ''),
+    ...(sparseInitializer ?? []).map(({ values }) => values?.name ?? ''),
+    ...nodes.flatMap(({ output }) => output ?? []),
+  ]);
+  const read = [...nodes.flatMap(valuesRead), ...(output ?? []).map(({ name }) => name ?? '')];
+  return read.filter((name) => name !== '' && !inside.has(name));
+}
