@@ -1,7 +1,9 @@
 import onnxProto from 'onnx-proto';
 import { ModelError } from '../errors.ts';
+import { keepNewerFields } from './newer-fields.ts';
 
 const { onnx } = onnxProto;
+keepNewerFields(onnx);
 
 export type OnnxModel = InstanceType<typeof onnx.ModelProto>;
 export type OnnxModelGraph = InstanceType<typeof onnx.GraphProto>;

@@ -12,7 +12,7 @@ export interface ExternalPart {
 
 /** Of tensors, the part that external data is about. */
 type TensorLike = Pick<onnx.ITensorProto, 'dataLocation' | 'externalData' | 'name'>;
-type GraphLike = onnx.IGraphProto;
+type ModelLike = Pick<onnx.IModelProto, 'graph' | 'functions'>;
 
 const EXTERNAL = 1;
 
@@ -48,8 +48,13 @@ export function externalPartOf(tensor: TensorLike): ExternalPart | undefined {
   return { location, offset, length };
 }
 
-/** Calls `visit` for each tensor of a graph: initializers, constants in attributes, and those of graphs inside it. */
-export function visitTensors(graph: GraphLike, visit: (tensor: onnx.ITensorProto) => void): void {
+/** Calls `visit` for each tensor of a model: initializers, constants in attributes, and those of inner graphs and of functions. */
+function visitTensors({ graph, functions }: ModelLike, visit: (tensor: onnx.ITensorProto) => void): void {
+  for (const inside of [graph ?? {}, ...(functions ?? []).map(({ node }) => ({ node: node ?? [] }))])
+    visitGraph(inside, visit);
+}
+
+function visitGraph(graph: onnx.IGraphProto, visit: (tensor: onnx.ITensorProto) => void): void {
   for (const tensor of graph.initializer ?? []) visit(tensor);
   for (const { values, indices } of graph.sparseInitializer ?? []) {
     for (const tensor of [values, indices]) if (tensor) visit(tensor);
@@ -60,7 +65,7 @@ export function visitTensors(graph: GraphLike, visit: (tensor: onnx.ITensorProto
 function visitAttributes(attributes: readonly onnx.IAttributeProto[], visit: (tensor: onnx.ITensorProto) => void) {
   for (const { t, tensors, g, graphs } of attributes) {
     for (const tensor of [t, ...(tensors ?? [])]) if (tensor) visit(tensor);
-    for (const inner of [g, ...(graphs ?? [])]) if (inner) visitTensors(inner, visit);
+    for (const inner of [g, ...(graphs ?? [])]) if (inner) visitGraph(inner, visit);
   }
 }
 
@@ -68,9 +73,9 @@ function visitAttributes(attributes: readonly onnx.IAttributeProto[], visit: (te
  * The files next to an ONNX file that hold its weights, each once, in the order of their first use.
  * @throws ModelError SOURCE_INVALID
  */
-export function listExternalFiles(graph: GraphLike): string[] {
+export function listExternalFiles(model: ModelLike): string[] {
   const locations = new Set<string>();
-  visitTensors(graph, (tensor) => {
+  visitTensors(model, (tensor) => {
     const part = externalPartOf(tensor);
     if (part && part.location !== OWN_FILE) locations.add(part.location);
   });
@@ -91,10 +96,10 @@ export interface MovedPart {
  * Lets tensors whose bytes were left in the ONNX file name another file.
  * @returns what must be written into it, in order
  */
-export function moveOwnParts(graph: GraphLike, name: string): MovedPart[] {
+export function moveOwnParts(model: ModelLike, name: string): MovedPart[] {
   const moved: MovedPart[] = [];
   let end = 0;
-  visitTensors(graph, (tensor) => {
+  visitTensors(model, (tensor) => {
     const part = externalPartOf(tensor);
     if (part?.location !== OWN_FILE) return;
     const { offset: from, length = 0 } = part;
@@ -109,8 +114,8 @@ export function moveOwnParts(graph: GraphLike, name: string): MovedPart[] {
 }
 
 /** Lets tensors name other files. */
-export function relocateExternalFiles(graph: GraphLike, names: ReadonlyMap<string, string>): void {
-  visitTensors(graph, (tensor) => {
+export function relocateExternalFiles(model: ModelLike, names: ReadonlyMap<string, string>): void {
+  visitTensors(model, (tensor) => {
     for (const entry of tensor.externalData ?? []) {
       if (entry.key === 'location') entry.value = names.get(entry.value ?? '') ?? entry.value ?? null;
     }

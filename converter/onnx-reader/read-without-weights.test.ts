@@ -56,7 +56,7 @@ describe('an ONNX file that is read without its weights', () => {
     expect(bytesAt(bytes, listed)).toEqual(LONG);
     expect(bytesAt(bytes, graph.node[1]?.attribute?.[0]?.t ?? undefined)).toEqual(LONG);
     expect(bytesAt(bytes, graph.node[2]?.attribute?.[0]?.g?.initializer?.[0])).toEqual(LONG);
-    expect(listExternalFiles(graph)).toEqual([]);
+    expect(listExternalFiles(model)).toEqual([]);
   });
 
   test('is the same as one that is read completely if its weights are short', () => {
@@ -69,16 +69,16 @@ describe('an ONNX file that is read without its weights', () => {
   test('leaves weights alone that are in another file', () => {
     const external = [{ key: 'location', value: 'weights.bin' }];
     const tensor = { name: 'w', dims: [5000], dataType: 1, dataLocation: 1, externalData: external, rawData: LONG };
-    const { graph } = readOnnx(write(modelOf({ name: 'g', node: [node], initializer: [tensor] })));
-    expect(listExternalFiles(graph)).toEqual(['weights.bin']);
-    expect(moveOwnParts(graph, 'own.bin')).toEqual([]);
+    const { model } = readOnnx(write(modelOf({ name: 'g', node: [node], initializer: [tensor] })));
+    expect(listExternalFiles(model)).toEqual(['weights.bin']);
+    expect(moveOwnParts(model, 'own.bin')).toEqual([]);
   });
 
   test('names a new file for its weights, which begin at multiples of 64', () => {
     const tensor = { name: 'w', dims: [5000], dataType: 1, rawData: Buffer.concat([LONG, Buffer.alloc(4)]) };
     const bytes = modelOf({ name: 'g', node: [node], initializer: [tensor, { ...tensor, name: 'v' }] });
-    const { graph } = readOnnx(write(bytes));
-    const parts = moveOwnParts(graph, 'own.bin');
+    const { model, graph } = readOnnx(write(bytes));
+    const parts = moveOwnParts(model, 'own.bin');
     expect(parts.map(({ to, length }) => [to, length])).toEqual([
       [0, 20_004],
       [20_032, 20_004],

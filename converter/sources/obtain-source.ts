@@ -161,7 +161,7 @@ async function copyModelFiles(file: string, modelDir: string, model: string, wit
   } else if (isOnnx) await copyPlain(file, copy);
   else await storeModelJson(file, copy);
   const shards = isOnnx
-    ? listExternalFiles(readOnnx(file).graph)
+    ? listExternalFiles(readOnnx(file).model)
     : (await readModelJson(copy)).weightsManifest.flatMap((group) => group.paths);
   for (const shard of shards) {
     const named = path.join(from, shard);

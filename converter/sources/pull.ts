@@ -123,7 +123,7 @@ async function readWeightFiles(file: string): Promise<string[]> {
     import('../onnx-reader/read-without-weights.ts'),
     import('../onnx-reader/external-weights.ts'),
   ]);
-  return listExternalFiles(readOnnx(file).graph);
+  return listExternalFiles(readOnnx(file).model);
 }
 
 async function digestSource(pull: Pull): Promise<string> {

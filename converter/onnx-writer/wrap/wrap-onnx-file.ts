@@ -69,7 +69,7 @@ export function wrapOnnx(
   options: WrapOptions = {},
 ): WrappedModel {
   const { model, graph } = decoded;
-  const externalFiles = listExternalFiles(graph).map((from, i) => ({ from, to: `weights-${i}.bin` }));
+  const externalFiles = listExternalFiles(model).map((from, i) => ({ from, to: `weights-${i}.bin` }));
   const { input, outputs, opset } = readFacts(decoded, options.file, spec.input);
   checkInput(input, spec);
   const named = (options.outputs ?? []).map((declared) => ({ declared, found: findOutput(outputs, declared) }));
@@ -78,8 +78,8 @@ export function wrapOnnx(
   const { activation } = spec.output;
   const isBinary = output !== undefined && options.labelCount === 2 && becomesTwo(output, activation);
   const classCount = output ? (isBinary ? 2 : output.classCount) : 0;
-  const ownWeights = moveOwnParts(graph, OWN_WEIGHTS);
-  relocateExternalFiles(graph, new Map(externalFiles.map(({ from, to }) => [from, to])));
+  const ownWeights = moveOwnParts(model, OWN_WEIGHTS);
+  relocateExternalFiles(model, new Map(externalFiles.map(({ from, to }) => [from, to])));
   const names = chooseNames(input, output);
   rename(graph, names);
   keepPoolPadding(graph, opset, `${PREFIX}pool`);

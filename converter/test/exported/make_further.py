@@ -265,7 +265,42 @@ def function_case():
     write_case("torch-functions", run(model, X), {**GUESS, "output": {"activation": "softmax"}}, note="modules kept as functions of the file")
 
 
-MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, precision_cases, end_cases, caffe_case, statistics_cases, transforms_case, quantized_cases, bytes_case, function_case)}
+def library_case():
+    """Functions of a file: one with a default for its attribute, two of one name that an overload tells apart, and a constant in another file."""
+    from onnx import helper, numpy_helper
+
+    matrix = np.random.default_rng(4).normal(size=(5, 5)).astype(np.float32)
+    opsets = [helper.make_opsetid("", 18)]
+    leaky = helper.make_function("library", "leaky", ["x"], ["y"], [], opsets, attribute_protos=[helper.make_attribute("slope", 0.5)])
+    node = helper.make_node("LeakyRelu", ["x"], ["y"])
+    node.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT))
+    leaky.node.append(node)
+
+    def scale(overload, factor):
+        nodes = [helper.make_node("Constant", [], ["f"], value_float=factor), helper.make_node("Mul", ["x", "f"], ["y"])]
+        return helper.make_function("library", "scale", ["x"], ["y"], nodes, opsets, overload=overload)
+
+    constant = helper.make_node("Constant", [], ["m"], value=numpy_helper.from_array(matrix, "m"))
+    mix = helper.make_function("library", "mix", ["x"], ["y"], [constant, helper.make_node("MatMul", ["x", "m"], ["y"])], opsets)
+    model = onnx.load(os.path.join(HERE, "torch-opset17", "model.onnx"))
+    inner = net()
+    z = torch.from_numpy(run(inner, X)).float().numpy()
+    name = model.graph.output[0].name
+    for one in model.graph.node:
+        one.output[:] = ["logits" if each == name else each for each in one.output]
+    call = lambda op, x, y, **more: helper.make_node(op, [x], [y], domain="library", **more)
+    model.graph.node.extend([call("leaky", "logits", "bent"), call("mix", "bent", "mixed"), call("scale", "mixed", name, overload="small")])
+    model.functions.extend([leaky, scale("small", 0.1), scale("large", 10.0), mix])
+    model.opset_import.append(helper.make_opsetid("library", 1))
+    model.ir_version = 10
+    onnx.checker.check_model(model)
+    where = os.path.join(folder("onnx-functions"), "model.onnx")
+    onnx.save(model, where, save_as_external_data=True, location="functions.data", size_threshold=0, convert_attribute=True)
+    answers = softmax(np.where(z > 0, z, 0.5 * z) @ matrix * 0.1)
+    write_case("onnx-functions", answers, GUESS, note="functions with a default attribute, an overload, and a constant in another file")
+
+
+MAKERS = {f.__name__: f for f in (training_cases, task_cases, served_cases, single_cases, precision_cases, end_cases, caffe_case, statistics_cases, transforms_case, quantized_cases, bytes_case, function_case, library_case)}
 
 if __name__ == "__main__":
     failed = []
