@@ -57,6 +57,16 @@ test("takes labels, but no crop and no normalization, from a metadata.json that 
   ).rejects.toThrow(/pose.*only/);
 });
 
+test('does not take what a killed command with the same process id left, as in the next container', async () => {
+  const { modelsDir, stateDir } = repository.context;
+  const left = { 'labels.txt': 'x\ny\nz' };
+  await writeFiles(path.join(stateDir, `adding-${process.pid}`, 'net'), left);
+  await writeFiles(path.join(modelsDir, `.adding-${process.pid}`), left);
+  const folder = await writeFiles(path.join(repository.root, 'net'), await filesOf(network()));
+  expect((await addModel(folder, {}, repository.context)).labels).toEqual(['class 0', 'class 1', 'class 2']);
+  expect((await readdir(path.join(modelsDir, 'net'))).sort()).not.toContain('labels.txt');
+});
+
 test('takes a folder, detects logits, numbers the classes without names, and can be listed, checked and removed', async () => {
   const folder = await writeFiles(path.join(repository.root, 'My Net'), await filesOf(network('linear', 4)));
   const model = await addModel(folder, {}, repository.context);

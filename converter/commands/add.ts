@@ -4,6 +4,7 @@ import { MODEL_NAME } from '@inferql/queue/contract';
 import JSON5 from 'json5';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { wayOut } from '../export-advice.ts';
+import { createStaging } from '../files/staging.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { NOT_MODELS } from '../repository/unserved-folders.ts';
 import { nameOfSource, obtainSource } from '../sources/obtain-source.ts';
@@ -34,10 +35,10 @@ export async function addModel(source: string, options: AddOptions, context: Com
   }
   const target = path.join(context.modelsDir, name);
   const exists = await checkTarget(target, source, options);
-  const staging = path.join(context.stateDir, `adding-${process.pid}`);
+  const staging = await createStaging(context.stateDir);
   const modelDir = path.join(staging, name);
   try {
-    await mkdir(modelDir, { recursive: true });
+    await mkdir(modelDir);
     context.print(`getting ${source}`);
     context.runner.warmUp();
     const obtained = await obtainSource(source, modelDir, context);
@@ -96,21 +97,20 @@ async function checkTarget(target: string, source: string, { replace = false }: 
 
 /** On another file system than the state a rename would fail: copied next to the target first, then renamed. */
 async function moveIntoPlace(modelDir: string, target: string, exists: boolean): Promise<void> {
-  const beside = path.join(path.dirname(target), `.adding-${process.pid}`);
-  const old = path.join(path.dirname(target), `.replaced-${process.pid}`);
-  await mkdir(path.dirname(target), { recursive: true });
-  await cp(modelDir, beside, { recursive: true });
-  if (exists) await rename(target, old);
+  const beside = await createStaging(path.dirname(target));
+  const old = path.join(path.dirname(target), path.basename(beside).replace('staging', 'replaced'));
   try {
-    await rename(beside, target);
-  } catch (cause) {
-    // What it would have replaced goes back, unless something is there.
-    if (exists) await rename(old, target).catch(() => undefined);
-    await rm(beside, { recursive: true, force: true });
-    if (!/^(ENOTEMPTY|EEXIST)$/.test((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
-    const message = `${target} was written by another command in the meantime: use --replace, or another --name`;
-    throw new ModelError('SPEC_INVALID', message, { cause });
+    await cp(modelDir, beside, { recursive: true });
+    if (exists) await rename(target, old);
+    await rename(beside, target).catch(async (cause: NodeJS.ErrnoException) => {
+      // What it would have replaced goes back, unless something is there.
+      if (exists) await rename(old, target).catch(() => undefined);
+      if (!/^(ENOTEMPTY|EEXIST)$/.test(cause.code ?? '')) throw cause;
+      const message = `${target} was written by another command in the meantime: use --replace, or another --name`;
+      throw new ModelError('SPEC_INVALID', message, { cause });
+    });
   } finally {
+    await rm(beside, { recursive: true, force: true });
     await rm(old, { recursive: true, force: true });
   }
 }

@@ -51,6 +51,8 @@ async function digestOnce(file: string): Promise<string> {
   if (before?.signature === signature) return before.digest;
   const digest = digestFile(file);
   known.set(file, { signature, digest });
+  // A failure may have another cause than the file, such as too many open files.
+  digest.catch(() => known.delete(file));
   return digest;
 }
 

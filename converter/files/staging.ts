@@ -18,11 +18,7 @@ export async function stageFolder(
   fill: (folder: string) => Promise<void>,
   isComplete: (folder: string) => Promise<boolean> = isIntact,
 ): Promise<void> {
-  const parent = path.dirname(target);
-  await mkdir(parent, { recursive: true });
-  await sweepAbandoned(parent);
-  const folder = path.join(parent, `.staging-${process.pid}-${randomBytes(4).toString('hex')}`);
-  await mkdir(folder);
+  const folder = await createStaging(path.dirname(target));
   try {
     await fill(folder);
     await sealFolder(folder);
@@ -31,6 +27,18 @@ export async function stageFolder(
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Creates an empty folder whose name nobody else uses: the next container has the same process id, and would find what was left by this one. Also
+ * removes what killed processes left in the parent.
+ */
+export async function createStaging(parent: string): Promise<string> {
+  await mkdir(parent, { recursive: true });
+  await sweepAbandoned(parent);
+  const folder = path.join(parent, `.staging-${process.pid}-${randomBytes(4).toString('hex')}`);
+  await mkdir(folder);
+  return folder;
 }
 
 /** Whether the name was free. */

@@ -33,11 +33,13 @@ export async function probeOnnx(
     // Answers as they come.
     const asIs = { ...spec, output: { ...spec.output, activation: 'softmax' as const } };
     await writeWrapped(file, asIs, { rawOutput: RAW_OUTPUT }, folder);
-    const session = await runner.openOnnx(path.join(folder, 'model.onnx'), { input: spec.input });
+    const samples = await pixelsOf(images, spec);
+    const session = await runner.openOnnx(path.join(folder, 'model.onnx'), { input: spec.input }).catch(refuseRun);
     try {
       const rows: Float32Array[] = [];
-      for (const pixels of await pixelsOf(images, spec)) {
-        const { values, dims, batch } = await runBatch(session, [pixels], spec, ['probabilities', RAW_OUTPUT]);
+      for (const pixels of samples) {
+        const answer = runBatch(session, [pixels], spec, ['probabilities', RAW_OUTPUT]);
+        const { values, dims, batch } = await answer.catch(refuseRun);
         checkDims(dims.get(RAW_OUTPUT) ?? [], batch);
         rows.push((values.get('probabilities')?.[0] ?? new Float32Array()) as Float32Array);
       }
@@ -46,14 +48,14 @@ export async function probeOnnx(
     } finally {
       await session.release();
     }
-  } catch (cause) {
-    if (cause instanceof ModelError) throw cause;
-    throw new ModelError('SOURCE_INVALID', `onnxruntime does not run it: ${explain((cause as Error).message)}`, {
-      cause,
-    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+function refuseRun(cause: Error): never {
+  if (cause instanceof ModelError) throw cause;
+  throw new ModelError('SOURCE_INVALID', `onnxruntime does not run it: ${explain(cause.message)}`, { cause });
 }
 
 /** Adds what to do to those of onnxruntime's messages whose cause is in the export. */

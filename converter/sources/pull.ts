@@ -160,6 +160,8 @@ async function computeOnce<T>(what: string, file: string, compute: () => Promise
   if (before?.signature === signature) return before.value as Promise<T>;
   const value = compute();
   known.set(key, { signature, value });
+  // A failure may have another cause than the file, such as too many open files.
+  value.catch(() => known.delete(key));
   return value;
 }
 
