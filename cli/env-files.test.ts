@@ -27,11 +27,13 @@ test('settings of the current folder are added, and the environment wins, also i
   expect(read({ PORT: '4100', REDIS_URL: '' })).toEqual({ INFERQL_PREFIX: 'shop', PORT: '4100', REDIS_URL: '' });
 });
 
-test("a clone's settings and state folder are the defaults in other folders", () => {
-  expect(read({}, clone)).toEqual({ INFERQL_STATE_DIR: join(clone, '.inferql') });
+test("a clone's settings, state folder and models are the defaults in other folders", () => {
+  const models = { INFERQL_MODELS_DIR: join(clone, 'models') };
+  expect(read({}, clone)).toEqual({ ...models, INFERQL_STATE_DIR: join(clone, '.inferql') });
+  expect(read({ INFERQL_MODELS_DIR: 'own' }, clone)).toMatchObject({ INFERQL_MODELS_DIR: 'own' });
   writeFileSync(join(clone, '.env'), 'INFERQL_STATE_DIR=state\nINFERQL_PREFIX=shop\nPORT=5000\n');
   writeFileSync(join(dir, '.env'), 'PORT=5001\n');
-  const expected = { INFERQL_PREFIX: 'shop', PORT: '5001' };
+  const expected = { ...models, INFERQL_PREFIX: 'shop', PORT: '5001' };
   expect(read({}, clone)).toEqual({ ...expected, INFERQL_STATE_DIR: join(clone, 'state') });
   expect(read({ INFERQL_STATE_DIR: '' }, clone)).toEqual({ ...expected, INFERQL_STATE_DIR: join(clone, '.inferql') });
   // A path in the environment or in the current folder's file is relative to the current folder.

@@ -37,16 +37,16 @@ export interface CallOptions {
 
 export interface ClientOptions {
   /** The GraphQL endpoint, or the address of the server. @default 'http://127.0.0.1:4000/graphql' */
-  url?: string | URL;
+  url?: string | URL | undefined;
   /**
    * An API key or a token, sent as `Authorization: Bearer KEY`. A function is called for each request, so that a token can be renewed. What it
    * throws ends the call unchanged; an {@link InferqlError} `UNREACHABLE` is retried.
    */
   key?: string | undefined | (() => string | undefined | Promise<string | undefined>);
   /** Headers sent with every HTTP request. If a function, it is called for each request, and its errors are treated like those of `key`. */
-  headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>);
+  headers?: Record<string, string> | (() => Record<string, string> | Promise<Record<string, string>>) | undefined;
   /** Used instead of the global fetch. Upload progress is then not reported. */
-  fetch?: typeof fetch;
+  fetch?: typeof fetch | undefined;
   /** See {@link CallOptions.retryForMs}. @default 30_000 */
   retryForMs?: CallOptions['retryForMs'];
   /** See {@link CallOptions.onRetry}. A call's own replaces it. */
@@ -54,35 +54,35 @@ export interface ClientOptions {
   /**
    * Time limit for an upload and its response, in milliseconds, plus one second per 32 kB; after that it counts as lost. @default 120_000
    */
-  requestTimeoutMs?: number;
+  requestTimeoutMs?: number | undefined;
   /**
    * Any other request or subscription counts as lost after this many milliseconds of silence. The server sends a comment every 12 s.
    * @default 30_000
    */
-  idleTimeoutMs?: number;
+  idleTimeoutMs?: number | undefined;
   /** Maximum number of concurrent uploads, at least 1; the others wait. @default Infinity */
-  maxUploads?: number;
+  maxUploads?: number | undefined;
   /**
    * How updates arrive. `event-stream`: one stream per watched prediction or queue. `shared`: one WebSocket for all; if none
    * gets through, at most three event streams, and queries every second for the rest.
    * @default 'event-stream'
    */
-  subscriptions?: 'event-stream' | 'shared';
+  subscriptions?: 'event-stream' | 'shared' | undefined;
   /** Called when {@link Connection} changes. Only with `subscriptions: 'shared'`. */
-  onConnection?: (connection: Connection) => void;
+  onConnection?: ((connection: Connection) => void) | undefined;
 }
 
 /** The options for reading a prediction. */
 export interface ReadOptions extends CallOptions {
   /** How many labels the result contains. @default 5 */
-  topK?: number;
+  topK?: number | undefined;
   /** Also read a heatmap: `true` for the best label, a number for the label with this `index`. @default false */
-  heatmap?: boolean | number;
+  heatmap?: boolean | number | undefined;
   /**
    * Also read heads, embeddings, tensors and `extra`. `summary`: without the values of embeddings and tensors, and without `extra`.
    * @default false
    */
-  outputs?: boolean | 'summary';
+  outputs?: boolean | 'summary' | undefined;
 }
 
 /** The options for watching a prediction. The signal stops watching; the prediction continues. */
@@ -93,29 +93,29 @@ export interface SubmitOptions<Model extends string = string> extends CallOption
   /** The name of a model. Default: the server's default model. */
   model?: Model | undefined;
   /** How many labels the result contains. @default 5 */
-  topK?: number;
+  topK?: number | undefined;
   /** Also compute heatmaps. @default false */
-  heatmap?: boolean;
+  heatmap?: boolean | undefined;
   /** Also read heads, embeddings, tensors and `extra`. @default false */
-  outputs?: boolean;
+  outputs?: boolean | undefined;
   /** @default 'NORMAL' */
-  priority?: Priority;
+  priority?: Priority | undefined;
   /** Time limit from acceptance, in milliseconds; after that the prediction ends EXPIRED. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Identifies the request, 1 to 200 characters. Default: a random key, so that a retry never does the work twice. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
   /**
    * Called with the fraction of the upload that has been sent, 0 to 1; each attempt starts again at 0. In browsers it is called during the
    * upload, elsewhere only at the start and the end.
    */
-  onUploadProgress?: (share: number) => void;
+  onUploadProgress?: ((share: number) => void) | undefined;
   /** Aborting it stops the upload, or cancels the prediction on the server. The promise rejects with `signal.reason`. */
   signal?: AbortSignal | undefined;
 }
 
 export interface ClassifyOptions<Model extends string = string> extends SubmitOptions<Model> {
   /** Called with every state, from the first one on. */
-  onState?: (prediction: Prediction) => void;
+  onState?: ((prediction: Prediction) => void) | undefined;
 }
 
 /** The outcome of one image of many; `index` is its position in the input. */
@@ -133,10 +133,10 @@ export interface Progress {
 export interface ClassifyManyOptions<Image>
   extends Omit<ClassifyOptions, 'idempotencyKey' | 'onState' | 'onUploadProgress'> {
   /** How many images are sent at once. @default 5, since a browser opens six connections to a server without HTTP/2 */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** The idempotency key of each image's request. Default: random ones. */
-  idempotencyKey?: (image: Image, index: number) => string;
-  onProgress?: (progress: Progress) => void;
+  idempotencyKey?: ((image: Image, index: number) => string) | undefined;
+  onProgress?: ((progress: Progress) => void) | undefined;
 }
 
 export interface Client<Image = ImageInput> {

@@ -1,4 +1,4 @@
-/** The examples in the docstrings of the entry points exist and compile. */
+/** The examples in the docstrings of the entry points, and those of the pages, exist and compile. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -96,14 +96,39 @@ function readExample({ file, declaration }: EntryPoint): string | undefined {
   return example?.replace(/^\s*\* ?/gm, '');
 }
 
-test('the examples in the docstrings of the entry points compile', async () => {
+/** What each code block of a page uses and does not define. */
+const PAGES: Record<string, string[]> = {
+  'client/README.md': [
+    'declare const file: Blob;',
+    "import { createClient } from '@inferql/client'; declare const session: { token: string }; declare const status: Element;",
+  ],
+  'docs/embed.md': [
+    'declare function findUser(credential: string | undefined): Promise<{ organization: string } | undefined>;',
+    '',
+    "import { createInferQL } from '@inferql/server';",
+  ],
+  'docs/install.md': [
+    "import { createClient } from '@inferql/client'; declare const image: Blob; const client = createClient();",
+  ],
+};
+
+test('the examples of entry points and pages compile, as strictly as TypeScript can', async () => {
   for (const [name, entry] of Object.entries(ENTRY_POINTS)) {
     const example = readExample(entry);
     expect([name, example]).toEqual([name, expect.any(String)]);
     const given = entry.given.replaceAll('WORKER', '../../worker');
     writeFileSync(join(dir, `${name}.ts`), `${given}\n${example}\nexport {};\n`);
   }
-  // As strict as most projects of readers.
+  for (const [page, given] of Object.entries(PAGES)) {
+    const text = readFileSync(join(projectDir, page), 'utf8');
+    const blocks = [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, block]) => block!);
+    expect([page, blocks.length]).toEqual([page, given.length]);
+    for (const [index, block] of blocks.entries()) {
+      const name = `${page.replaceAll('/', '-')}-${index}`;
+      writeFileSync(join(dir, `${name}.ts`), `${given[index]}\n${block}\nexport {};\n`);
+    }
+  }
+  // Some projects of readers have all other checks, such as exactOptionalPropertyTypes.
   const compilerOptions = { noUncheckedIndexedAccess: false, rootDir: '../..' };
   writeFileSync(
     join(dir, 'tsconfig.json'),

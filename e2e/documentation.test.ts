@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { ERRORS } from '@inferql/queue/error-codes';
 import { projectDir } from '@inferql/testing/build';
-import { buildSchema, parse, validate } from 'graphql';
+import { assertInterfaceType, buildSchema, parse, validate } from 'graphql';
 import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 
@@ -81,6 +81,12 @@ test('the API guide lists every error code where it arrives', () => {
     return !rows.some((row) => new RegExp(`^\\| ${place}.*\`${code}\``).test(row));
   });
   expect(missing).toEqual([]);
+});
+
+test('the API guide tells caches every type that `... on Error` means', () => {
+  const [, listed] = /possibleTypes: \{\s+Error: \[([^\]]+)\]/.exec(read('docs/api.md'))!;
+  const types = schema.getPossibleTypes(assertInterfaceType(schema.getType('Error'))).map(({ name }) => name);
+  expect([...listed!.matchAll(/'(\w+)'/g)].map(([, name]) => name).sort()).toEqual(types.sort());
 });
 
 /** Files that readers make. */

@@ -1,10 +1,11 @@
 /** The tarballs in an empty folder outside the repository, as users install them. Real programs, the real model. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectDir } from '@inferql/testing/build';
+import { writeTinyModel } from '@inferql/testing/data/tiny-model';
 import { listProcesses } from '@inferql/testing/launcher/launcher';
 import { type Installation, installPackages } from '@inferql/testing/packages/installed-packages';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -71,6 +72,32 @@ test('inferql init writes a project that runs unchanged: system, types of its la
   // Otherwise vite would be installed from the registry.
   await run([process.execPath, join(projectDir, 'node_modules/vite/bin/vite.js'), 'build', '--logLevel', 'error']);
   expect(existsSync(join(project, 'dist/index.html'))).toBe(true);
+});
+
+test('inferql models add makes a folder of models, which inferql serve then serves without being told', async () => {
+  const models = join(installed.dir, 'models');
+  try {
+    const source = join(installed.dir, 'exported');
+    await writeTinyModel(installed.dir, 'exported', { labels: ['red', 'green', 'blue'] });
+    await rm(join(source, 'model.json5'));
+    const added = await installed.inferql(['models', 'add', 'exported', '--name', 'tiny', '--normalization', 'unit']);
+    expect([added.code, added.out + added.err]).toEqual([0, expect.stringContaining('added tiny')]);
+    expect((await installed.inferql(['models', 'list'])).out).toMatch(/^tiny /);
+    const refused = await installed.inferql(['models', 'add', 'no-such-file.onnx']);
+    expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('no-such-file.onnx')]);
+
+    const system = await installed.serve([]);
+    const served = await installed.inferql(['models', '--json'], { INFERQL_URL: system.url });
+    expect(
+      served.out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).name),
+    ).toEqual(['tiny']);
+    expect(await system.stop()).toBe(0);
+  } finally {
+    await rm(models, { recursive: true, force: true });
+  }
 });
 
 test('inferql doctor finds no problem on a machine that can run it', async () => {

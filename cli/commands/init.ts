@@ -10,7 +10,7 @@ export function addInit(program: Command, context: CommandContext): void {
   program
     .command('init')
     .description(
-      'Create a small project: a model, settings, a compose file and a typed front end. Existing files are kept.',
+      'Create a small project: a model, settings, a compose file and a typed front end. Existing files are kept; package.json gets what it lacks.',
     )
     .argument('[folder]', 'target folder', '.')
     .action(async (folder: string) => {
@@ -19,13 +19,16 @@ export function addInit(program: Command, context: CommandContext): void {
       const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
         version: string;
       };
-      const { written, kept } = await writeProject(dir, version, modelsDir).catch((error: NodeJS.ErrnoException) => {
-        if (!error.syscall) throw error;
-        throw new CommandFailure(EXIT.failed, `Cannot write the project: ${safeText(error.message)}`);
-      });
+      const { written, kept, added, start } = await writeProject(dir, version, modelsDir).catch(
+        (error: NodeJS.ErrnoException) => {
+          if (!error.syscall) throw error;
+          throw new CommandFailure(EXIT.failed, `Cannot write the project: ${safeText(error.message)}`);
+        },
+      );
       for (const path of written) context.screen.print(`  ${path}`);
+      if (added.length > 0) context.screen.print(`Added to package.json: ${added.join(', ')}`);
       if (kept.length > 0) context.screen.print(`Left unchanged: ${kept.join(', ')}`);
       const change = dir === process.cwd() ? '' : `cd ${quoteForShell(relative(process.cwd(), dir))} && `;
-      context.screen.print(`Next: ${change}npm install && npm start`);
+      context.screen.print(`Next: ${change}npm install && ${start}`);
     });
 }

@@ -42,7 +42,7 @@ async function announce(name: string) {
 
 test('models forget removes a model that nobody serves', async () => {
   const consumer = await announce('ghost');
-  expect(await forget('ghost')).toContain('A worker serves ghost: remove its folder from the models folder first');
+  expect(await forget('ghost')).toContain('A worker serves ghost: remove it from the folder of models first');
   await consumer.deregister();
   expect(await forget('ghost')).toBe('forgot ghost');
   expect(await used.redis.smembers(registryKeys(DEFAULT_PREFIX).models)).toEqual([]);

@@ -6,11 +6,12 @@ import { urlOption } from '../options.ts';
 import { addRedisOptions, type RedisFlags, withRedis } from '../redis.ts';
 import { formatTable } from '../table.ts';
 import { safeJson, safeText } from '../terminal-text.ts';
+import { addRepositoryCommands } from './repository.ts';
 
 export function addModels(program: Command, context: CommandContext): void {
   const models = program.command('models');
   models
-    .description('List the models; * marks the default.')
+    .description('List the models of the server; * marks the default. Its commands manage a folder of models.')
     .addOption(urlOption(context.env))
     .option('--json', 'one line of JSON per model')
     .action(async ({ url, json }: { url: string; json?: true }) => {
@@ -40,6 +41,8 @@ export function addModels(program: Command, context: CommandContext): void {
       );
     });
 
+  addRepositoryCommands(models, context);
+
   addRedisOptions(models.command('forget'))
     .description('For operators: delete the records in Redis of a model that is no longer served.')
     .argument('<name>', 'the model')
@@ -60,7 +63,7 @@ function explainRefusal(name: string, outcome: Exclude<ForgetOutcome, { kind: 'f
     case 'unknown':
       return `Redis has no model '${name}'.`;
     case 'served':
-      return `A worker serves ${name}: remove its folder from the models folder first (in a clone: \`npm run models -- remove ${name}\`).`;
+      return `A worker serves ${name}: remove it from the folder of models first (\`inferql models remove ${name}\`).`;
     case 'open':
       return `${name} has ${count(outcome.count, 'open prediction')}: cancel them, or try again after their deadlines.`;
     case 'deadLetters':

@@ -11,7 +11,10 @@ export function addServe(program: Command, context: CommandContext): void {
   program
     .command('serve')
     .description('Run the whole system on this machine: API, web page, GraphiQL, worker, and a private Redis.')
-    .argument('[folder]', 'model repository, one folder per model (default: INFERQL_MODELS_DIR, else ResNet50)')
+    .argument(
+      '[folder]',
+      'model repository, one folder per model (default: INFERQL_MODELS_DIR, else ./models if it contains a model, else ResNet50)',
+    )
     .addHelpText('after', HELP)
     .action(async (folder: string | undefined) => {
       // The launcher has its own signal handlers: a system stops in steps.
@@ -21,7 +24,7 @@ export function addServe(program: Command, context: CommandContext): void {
       const { serve } = await import('@inferql/launcher/serve');
       await serve({
         dir,
-        modelsDir: resolve(folder ?? (process.env.INFERQL_MODELS_DIR || modelsDir)),
+        modelsDir: resolve(folder ?? (process.env.INFERQL_MODELS_DIR || (await findModelsDir()))),
         webDir: findPage(),
         missingEngine: findMissingEngine(worker),
         programs: {
@@ -31,4 +34,11 @@ export function addServe(program: Command, context: CommandContext): void {
         },
       });
     });
+}
+
+/** The current folder's models, else those that come with the command. A folder of this name may also contain something else. */
+async function findModelsDir(): Promise<string> {
+  const { listModels } = await import('@inferql/converter/commands/command-context');
+  const names = await listModels('models').catch(() => []);
+  return names.length > 0 ? 'models' : modelsDir;
 }

@@ -133,7 +133,7 @@ test('the image copies existing files, and runs a program of its production pack
   }
   // Settings of the host, and keys in them, stay out of the image.
   expect(ignored).toContain('.env');
-  expect(textOf('RUN')[0]).toBe('npm install --omit=dev');
+  expect(textOf('RUN')[0]).toBe('npm install --omit=dev --ignore-scripts');
   const [command] = textOf('CMD').map((text) => JSON.parse(text) as string[]);
   const { dependencies } = JSON.parse(files['package.json']!);
   expect(command![0]).toBe(join('node_modules/.bin', 'inferql'));

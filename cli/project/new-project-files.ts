@@ -1,4 +1,5 @@
 /** The files of a new project, as `inferql init` writes them. */
+import { makeManifest, printManifest } from './manifest.ts';
 
 export interface ProjectOptions {
   /** The name in package.json. */
@@ -10,26 +11,7 @@ export interface ProjectOptions {
 /** Text by path. The model comes from the package and is copied next to them. */
 export function listProjectFiles({ name, version }: ProjectOptions): Record<string, string> {
   return {
-    'package.json': `${JSON.stringify(
-      {
-        name,
-        private: true,
-        type: 'module',
-        engines: { node: '>=20.20' },
-        scripts: {
-          start: 'inferql serve ./models',
-          dev: 'vite',
-          build: 'tsc && vite build',
-          types: 'inferql types --output src/inferql-models.d.ts',
-        },
-        dependencies: { '@inferql/client': version, inferql: version },
-        devDependencies: { typescript: '^5.9.0', vite: '^7.3.0' },
-        // onnx-proto, which is no longer maintained, asks for a version with published advisories.
-        overrides: { protobufjs: '7.6.6' },
-      },
-      null,
-      2,
-    )}\n`,
+    'package.json': printManifest(makeManifest({ name, version })),
     // No package needs its install script; onnxruntime-node's would fetch CUDA libraries.
     '.npmrc': 'ignore-scripts=true\n',
     '.env': ENV,
@@ -56,8 +38,9 @@ INFERQL_WORKERS=1
 
 const DOCKERFILE = `FROM node:22-bookworm-slim
 WORKDIR /app
-COPY package.json package-lock.json* .npmrc ./
-RUN npm install --omit=dev
+COPY package.json package-lock.json* .npmrc* ./
+# No package needs its install script; onnxruntime-node's would fetch CUDA libraries.
+RUN npm install --omit=dev --ignore-scripts
 COPY models ./models
 RUN chown node:node /app && mkdir -p /var/lib/inferql && chown node:node /var/lib/inferql
 ENV NODE_ENV=production INFERQL_STATE_DIR=/var/lib/inferql
@@ -182,7 +165,8 @@ function readme(name: string): string {
     npm run dev        # the front end of this folder, while npm start runs
     npm run types      # the label names of the models, for TypeScript
 
-Each folder in \`models/\` is a model. \`.env\` has the settings; \`npx inferql doctor\` checks this machine. With containers:
+Each folder in \`models/\` is a model; \`npx inferql models add model.keras\` adds yours. \`.env\` has the settings; \`npx inferql doctor\`
+checks this machine. With containers:
 \`docker compose up --build\`.
 `;
 }

@@ -61,6 +61,50 @@ test('existing files are kept', async () => {
   expect(readFileSync(join(dir, '.env'), 'utf8')).toBe('PORT=1\n');
 });
 
+test('an existing package.json keeps all it has, and gets the scripts and packages that it lacks', async () => {
+  const existing = join(dir, 'existing');
+  mkdirSync(existing);
+  const path = join(existing, 'package.json');
+  // As `npm init -y` and `npm install inferql` leave it.
+  const found = {
+    name: 'shop',
+    type: 'commonjs',
+    scripts: { test: 'exit 1', dev: 'nodemon' },
+    dependencies: { inferql: 'file:inferql.tgz' },
+  };
+  writeFileSync(path, JSON.stringify(found));
+  const { added, kept, written, start } = await writeProject(existing, '1.2.3', modelsDir);
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({
+    ...found,
+    scripts: {
+      ...found.scripts,
+      start: 'inferql serve ./models',
+      build: 'tsc && vite build',
+      types: expect.stringContaining('inferql types'),
+    },
+    dependencies: { inferql: 'file:inferql.tgz', '@inferql/client': '1.2.3' },
+    devDependencies: { typescript: expect.any(String), vite: expect.any(String) },
+    overrides: { protobufjs: expect.any(String) },
+  });
+  expect(added).toEqual(expect.arrayContaining(['scripts.start', 'dependencies.@inferql/client']));
+  expect([start, kept]).toEqual(['npm start', []]);
+  // Its other packages may need their install scripts.
+  expect(written).not.toContain('.npmrc');
+  expect((await writeProject(existing, '1.2.3', modelsDir)).added).toEqual([]);
+});
+
+test.each([
+  ['another start script', '{ "scripts": { "start": "node ." } }'],
+  ['no JSON', 'name: shop'],
+])('with %s in package.json, the command is named instead of npm start', async (_what, text) => {
+  const existing = mkdtempSync(join(dir, 'other-'));
+  const path = join(existing, 'package.json');
+  writeFileSync(path, text);
+  const { start } = await writeProject(existing, '1.2.3', modelsDir);
+  expect(start).toBe('npx inferql serve ./models');
+  expect(readFileSync(path, 'utf8')).toContain(text.match(/node \.|name: shop/)![0]);
+});
+
 test.each([
   ['My Project!', 'my-project'],
   ['ünï', 'n'],

@@ -28,8 +28,11 @@ interface SendOptions<Variables> {
 /** One answer of an operation, or the parts that were deferred. */
 type Piece<Data> = { data: Data; deferred?: undefined } | { data?: undefined; deferred: unknown[] };
 
-export type TransportSettings = Required<Pick<ClientOptions, 'requestTimeoutMs' | 'idleTimeoutMs'>> &
-  Pick<ClientOptions, 'fetch' | 'headers' | 'key'> & { url: URL };
+export type TransportSettings = Pick<ClientOptions, 'fetch' | 'headers' | 'key'> & {
+  url: URL;
+  requestTimeoutMs: number;
+  idleTimeoutMs: number;
+};
 
 const JSON_ACCEPT = 'application/graphql-response+json, application/json';
 const JSON_TYPE = { 'content-type': 'application/json' };

@@ -24,6 +24,6 @@ export async function keepDefault(added: string, { modelsDir, print }: CommandCo
   print(
     chosen === added
       ? `${added} is the default model`
-      : `the default model is still ${chosen}: \`npm run models -- default ${added}\` changes that`,
+      : `the default model is still ${chosen}: \`npx inferql models default ${added}\` changes that`,
   );
 }

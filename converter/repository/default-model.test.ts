@@ -40,7 +40,7 @@ test('the first model is the default one, and stays it when others are added', a
   expect(await readDefaultModel(modelsDir)).toBe('net');
   expect(printed).toEqual([
     'net is the default model',
-    'the default model is still net: `npm run models -- default ant` changes that',
+    'the default model is still net: `npx inferql models default ant` changes that',
   ]);
 });
 
@@ -76,6 +76,6 @@ test('a folder without a spec gets an error message', async () => {
   await mkdir(path.join(modelsDir, 'samples'));
   await printModels(context);
   expect(printed).toEqual([
-    expect.stringMatching(/export has no model\.json5 and is not served: .*models -- add .*export/),
+    expect.stringMatching(/export has no model\.json5 and is not served: .*models add .*export/),
   ]);
 });

@@ -26,12 +26,12 @@ export async function describeOddFolders(modelsDir: string): Promise<string[]> {
     if (!MODEL_NAME.test(name)) {
       lines.push(
         `${folder} is not served: the names of models have lower-case letters, digits, "_" and "-" only${
-          hasSpec ? '; rename it' : `: \`npm run models -- add ${JSON.stringify(folder)} --name NAME\``
+          hasSpec ? '; rename it' : `: \`npx inferql models add ${JSON.stringify(folder)} --name NAME\``
         }`,
       );
     } else if (!hasSpec) {
       lines.push(
-        `${folder} has no ${SPEC_FILE} and is not served: \`npm run models -- add ${folder} --name ${name} --replace\` writes one`,
+        `${folder} has no ${SPEC_FILE} and is not served: \`npx inferql models add ${folder} --name ${name} --replace\` writes one`,
       );
     }
   }

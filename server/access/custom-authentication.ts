@@ -11,13 +11,13 @@ export interface CustomCaller {
   /** The tenant that predictions belong to: other tenants can neither read, watch nor cancel them. */
   tenant: string;
   /** What it may do. @default all */
-  scopes?: readonly Scope[];
+  scopes?: readonly Scope[] | undefined;
   /** The models that it may use. @default all */
-  models?: readonly string[];
+  models?: readonly string[] | undefined;
   /** Its share of the workers, relative to other tenants. @default 1 */
-  weight?: number;
+  weight?: number | undefined;
   /** When its subscriptions end, in Unix milliseconds. @default never */
-  expiresAtMs?: number;
+  expiresAtMs?: number | undefined;
 }
 
 /** What a host application can use to decide. */

@@ -8,11 +8,11 @@ export interface InlineOptions {
   /** A folder with a folder per model, or a list: the option `models` of `startWorker`. @default models in the current folder */
   models?: unknown;
   /** Pulled models and Redis' data. @default .inferql in the current folder */
-  stateDir?: string;
+  stateDir?: string | undefined;
   /** Program of redis-server or valkey-server. @default the first on the PATH */
-  redisServer?: string;
+  redisServer?: string | undefined;
   /** Cores that one run of an engine may use. @default all */
-  engineThreads?: number;
+  engineThreads?: number | undefined;
 }
 
 interface Stoppable {

@@ -38,7 +38,7 @@ const LIMITS = [
   'decodeConcurrency',
 ] as const satisfies readonly (keyof Config)[];
 
-export type Limits = { [Name in (typeof LIMITS)[number]]?: number };
+export type Limits = { [Name in (typeof LIMITS)[number]]?: number | undefined };
 
 /** What is expected of each option, for messages and checks. */
 const EXPECTED = {

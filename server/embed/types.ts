@@ -13,59 +13,59 @@ import type { Limits } from './options.ts';
 
 export interface InferQLOptions {
   /** Redis 7 or later. @default redis://127.0.0.1:6379 */
-  redisUrl?: string;
+  redisUrl?: string | undefined;
   /**
    * Also runs a worker in this process and, unless `redisUrl` is set, a private Redis, for example on a laptop. Needs the packages
    * @inferql/worker and @inferql/launcher. @default false
    */
-  runInline?: boolean | InlineOptions;
+  runInline?: boolean | InlineOptions | undefined;
   /** Prefix of every Redis key and channel; must be the same for the workers. @default inferql */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Path of the GraphQL endpoint, for HTTP, SSE and WebSocket. @default /graphql */
-  endpoint?: string;
+  endpoint?: string | undefined;
   /** Identifies the caller of a request. Return null to refuse it as UNAUTHENTICATED. @default all callers are one anonymous caller */
-  authenticate?: CustomAuthenticate;
+  authenticate?: CustomAuthenticate | undefined;
   /** Yoga plugins, run after InferQL's. @default none */
-  plugins?: Plugin[];
+  plugins?: Plugin[] | undefined;
   /** Extends the schema, for example with graphql's `extendSchema` or a tool that merges schemas. @default the schema unchanged */
-  extendSchema?: (schema: GraphQLSchema) => GraphQLSchema;
+  extendSchema?: ((schema: GraphQLSchema) => GraphQLSchema) | undefined;
   /** Makes the schema an Apollo Federation v2 subgraph, with `Prediction` as an entity. @default false */
-  federation?: boolean;
+  federation?: boolean | undefined;
   /** Functions that are called before a prediction is accepted and after it has ended. @default none */
-  hooks?: Hooks;
+  hooks?: Hooks | undefined;
   /** Limits of one request's size and cost. @default the server's settings */
-  limits?: Limits;
+  limits?: Limits | undefined;
   /** Limits of each tenant, such as `500ms/s:5000,100000images/month`: see docs/security.md. @default none */
-  tenantLimits?: string;
+  tenantLimits?: string | undefined;
   /** The model for requests that do not name one. @default the repository's default, else the first by name */
-  defaultModel?: string;
+  defaultModel?: string | undefined;
   /** Origins of other web pages that may use the API; `*` for all. @default none */
-  corsOrigins?: string[];
+  corsOrigins?: string[] | undefined;
   /** URLs from which images may be read: 'https' allows every public host, an array only these hosts. @default 'off' */
-  imageUrls?: 'off' | 'https' | string[];
+  imageUrls?: 'off' | 'https' | string[] | undefined;
   /** Serves GraphiQL at the endpoint. Needs the built web page. @default false */
-  graphiql?: boolean;
+  graphiql?: boolean | undefined;
   /** Whether clients may query the schema. @default true */
-  introspection?: boolean;
+  introspection?: boolean | undefined;
   /** A pino logger. @default silent */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 export interface SubmitOptions {
   /** @default the default model */
-  model?: string;
+  model?: string | undefined;
   /** How many labels the result contains, at least 1. @default 5 */
-  topK?: number;
+  topK?: number | undefined;
   /** @default NORMAL */
-  priority?: Priority;
+  priority?: Priority | undefined;
   /** Time limit of the prediction, in milliseconds from its acceptance. @default the model's setting */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Identifies this request: if it is repeated with the same image, it returns the same prediction. */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
   /** The caller on whose behalf it is sent. The prediction belongs to its tenant, whose limits apply. @default the anonymous caller, without limits */
-  caller?: CustomCaller;
+  caller?: CustomCaller | undefined;
   /** Cancels the prediction, and rejects with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** The state of a prediction at one point in time, without GraphQL. */

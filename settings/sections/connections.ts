@@ -47,8 +47,8 @@ export const connections = defineSettings({
     type: path,
     default: () => path.parse('models')!,
     defaultText: '`models`',
-    description: 'The model repository: one folder per model.',
-    readBy: ['worker', 'launcher'],
+    description: 'The model repository: one folder per model. If there is none, `inferql serve` serves ResNet50.',
+    readBy: ['worker', 'launcher', 'cli'],
   },
   logLevel: {
     name: 'LOG_LEVEL',

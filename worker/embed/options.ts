@@ -17,23 +17,23 @@ export interface ModelDefinition {
 
 export interface WorkerOptions {
   /** Redis 7 or later. @default redis://127.0.0.1:6379 */
-  redisUrl?: string;
+  redisUrl?: string | undefined;
   /** Prefix of every Redis key; must be the same for the servers. @default inferql */
-  prefix?: string;
+  prefix?: string | undefined;
   /** A folder with a folder per model, which is watched; or a list of models: paths of their folders, or definitions. */
   models: string | URL | readonly (string | URL | ModelDefinition)[];
   /** Pulled and converted models. Processes may share it. @default .inferql in the current folder */
-  stateDir?: string;
+  stateDir?: string | undefined;
   /** Cores that one run of an engine may use. @default all */
-  engineThreads?: number;
+  engineThreads?: number | undefined;
   /** An engine that takes longer for one batch is ended and started again, in milliseconds. @default 60000 */
-  engineTimeLimitMs?: number;
+  engineTimeLimitMs?: number | undefined;
   /** An engine that takes longer to load a model is ended, in milliseconds. @default 300000 */
-  engineLoadLimitMs?: number;
+  engineLoadLimitMs?: number | undefined;
   /** `stop` waits this long for running work, in milliseconds; other workers reclaim the rest. @default 25000 */
-  drainLimitMs?: number;
+  drainLimitMs?: number | undefined;
   /** A pino logger. @default silent */
-  logger?: Logger;
+  logger?: Logger | undefined;
 }
 
 /** Options with their defaults. All paths are absolute. */
