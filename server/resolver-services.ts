@@ -82,6 +82,12 @@ export class Services {
     return access.subscribe(caller, () => predictions.watch(caller, id, wantsPositions));
   }
 
+  /** As watchPrediction with positions, for whoever sent the image: if the server shuts down, the stream continues for `config.drainMs`. */
+  followSubmitted(caller: Principal, id: string): Promise<AsyncIterable<PredictionView>> {
+    const { access, predictions, config } = this.#parts;
+    return access.subscribe(caller, () => predictions.watch(caller, id, true, config.drainMs));
+  }
+
   /** @throws InferqlError INVALID_INPUT; FORBIDDEN if it asks for more than the caller's key has */
   createToken(caller: Principal, request: TokenRequest): Promise<CreatedToken> {
     return this.#parts.access.createToken(caller, request);

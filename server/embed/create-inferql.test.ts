@@ -6,6 +6,7 @@ import { expect, test, vi } from 'vitest';
 import { jsonRequest, readAnswer, uploadRequest } from '../test/requests.ts';
 import { atEnd, CLASSIFY, paint, startWorker, testRedis } from '../test/server-harness.ts';
 import { type Classified, classify, embed, listen } from './embed.fixture.ts';
+import type { PredictionEvent } from './types.ts';
 
 test('an instance connects to nothing until it starts', async () => {
   const observer = connectRedis(testRedis().url, 'work');
@@ -156,6 +157,32 @@ test.each(['fetch', 'node'] as const)('stop lets a mutation that waits get its r
   expect(hasStopped).toBe(false);
   worker.settling.open();
   expect((await answer).data?.classifyImage.result?.labels[0]?.index).toBe(44);
+  await stopped;
+});
+
+test('stop lets a deferred part and a submission get their results', async () => {
+  const { inferql, prefix } = embed();
+  const worker = await startWorker(prefix);
+  worker.settling.close();
+  const query =
+    'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id ... @defer { status result { labels(topK: 1) { index } } } } } }';
+  const init = uploadRequest(query, [await paint(45)], {}, { accept: 'multipart/mixed' });
+  const response = await inferql.fetch(new Request('http://app.test/graphql', init));
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  while (!text.includes('"hasNext"')) text += (await reader.read()).value ?? '';
+  const submitted = inferql.submit(await paint(46));
+  const events = [(await submitted.next()).value as PredictionEvent];
+  let hasStopped = false;
+  const stopped = inferql.stop().then(() => {
+    hasStopped = true;
+  });
+  worker.settling.open();
+  for await (const event of submitted) events.push(event);
+  expect(events.at(-1)).toMatchObject({ status: 'SUCCEEDED', result: { labels: [{ index: 46 }, {}, {}, {}, {}] } });
+  expect(hasStopped).toBe(false);
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) text += chunk.value;
+  expect(text).toContain('"index":45');
   await stopped;
 });
 

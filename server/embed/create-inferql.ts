@@ -11,6 +11,7 @@ import { pathOf } from '../http/web-socket/web-socket.ts';
 import type { ServerContext } from '../schema/context.ts';
 import { schema as ownSchema } from '../schema/schema.ts';
 import { checkExtended, resolveOptions } from './options.ts';
+import { endWithBody } from './requests-in-progress.ts';
 import { LazyServer } from './running-server.ts';
 import { toSubgraph } from './subgraph.ts';
 import { checkSubmission, followSubmission } from './submission.ts';
@@ -36,9 +37,10 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
       const { app, requests } = await server.running();
       const end = requests.begin();
       try {
-        return await app.fetch(request);
-      } finally {
+        return endWithBody(await app.fetch(request), end);
+      } catch (error) {
         end();
+        throw error;
       }
     },
     async node(request, response) {
@@ -100,8 +102,13 @@ async function* submit(
   options: SubmitOptions,
 ): AsyncGenerator<PredictionEvent, void, undefined> {
   checkSubmission(image, options);
-  const { components } = await server.running();
-  const { authenticator } = components.access;
-  const caller = options.caller ? await authenticator.accept(options.caller) : ANONYMOUS;
-  yield* followSubmission(components.services, image, caller, options);
+  const { components, requests } = await server.running();
+  const end = requests.begin();
+  try {
+    const { authenticator } = components.access;
+    const caller = options.caller ? await authenticator.accept(options.caller) : ANONYMOUS;
+    yield* followSubmission(components.services, image, caller, options);
+  } finally {
+    end();
+  }
 }

@@ -3,10 +3,13 @@ export class RequestsInProgress {
   #count = 0;
   #onIdle: (() => void) | undefined;
 
-  /** @returns call it once, when the response is complete */
+  /** @returns call it when the response is complete; further calls do nothing */
   begin(): () => void {
     this.#count++;
+    let hasEnded = false;
     return () => {
+      if (hasEnded) return;
+      hasEnded = true;
       this.#count--;
       if (this.#count === 0) this.#onIdle?.();
     };
@@ -23,4 +26,41 @@ export class RequestsInProgress {
       };
     });
   }
+}
+
+/** Responses that come in parts: subscriptions, and mutations with @defer. All others are complete when the server returns them. */
+const STREAMS = /^(multipart\/mixed|text\/event-stream)\b/;
+
+/**
+ * A response as the host application sends it.
+ * @param end called when its body has been read or is no longer wanted
+ */
+export function endWithBody(response: Response, end: () => void): Response {
+  const { body, status, statusText, headers } = response;
+  if (!body || !STREAMS.test(headers.get('content-type') ?? '')) {
+    end();
+    return response;
+  }
+  const reader = body.getReader();
+  const counted = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read();
+          if (!done) return controller.enqueue(value);
+          end();
+          controller.close();
+        } catch (error) {
+          end();
+          throw error;
+        }
+      },
+      cancel(reason) {
+        end();
+        return reader.cancel(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(counted, { status, statusText, headers });
 }

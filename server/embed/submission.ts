@@ -63,7 +63,7 @@ export async function* followSubmission(
     caller,
     signal,
   });
-  const states = (await services.watchPrediction(caller, state.id, true))[Symbol.asyncIterator]();
+  const states = (await services.followSubmitted(caller, state.id))[Symbol.asyncIterator]();
   const onAbort = () => void states.return?.();
   signal?.addEventListener('abort', onAbort, { once: true });
   try {

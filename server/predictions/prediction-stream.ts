@@ -83,11 +83,18 @@ export class PredictionStream extends LatestValueStream<PredictionView> implemen
   readonly wantsPositions: boolean;
   readonly #tracker: PredictionTracker;
   readonly #id: string;
+  readonly #drainMs: number;
+  #drainTimer: NodeJS.Timeout | undefined;
   #hasState = false;
 
-  constructor(tracker: PredictionTracker, id: string, { wantsPositions }: { wantsPositions: boolean }) {
-    super(() => tracker.removeListener(id, this));
-    this.wantsPositions = wantsPositions;
+  /** @param options.drainMs how long it continues once the server shuts down, in milliseconds */
+  constructor(tracker: PredictionTracker, id: string, options: { wantsPositions: boolean; drainMs: number }) {
+    super(() => {
+      clearTimeout(this.#drainTimer);
+      tracker.removeListener(id, this);
+    });
+    this.wantsPositions = options.wantsPositions;
+    this.#drainMs = options.drainMs;
     this.#tracker = tracker;
     this.#id = id;
     tracker.addListener(id, this);
@@ -110,6 +117,7 @@ export class PredictionStream extends LatestValueStream<PredictionView> implemen
   }
 
   onDrain(): void {
-    this.end(shuttingDown());
+    if (this.#drainMs === 0) this.end(shuttingDown());
+    else this.#drainTimer = setTimeout(() => this.end(shuttingDown()), this.#drainMs);
   }
 }

@@ -200,19 +200,20 @@ export class Predictions {
 
   /**
    * Streams the current state, then each newer one, and ends after the terminal one.
+   * @param drainMs how long it may continue once the server shuts down; 0: a server that shuts down opens none
    * @throws InferqlError NOT_FOUND, or UNAVAILABLE if the server shuts down or Redis does not answer
    */
-  async watch(caller: Principal, id: string, wantsPositions: boolean): Promise<PredictionStream> {
+  async watch(caller: Principal, id: string, wantsPositions: boolean, drainMs = 0): Promise<PredictionStream> {
     const { producer, tracker, modelCache } = this.#options;
     const { tenant } = caller;
-    if (this.#options.isDraining()) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
+    if (this.#options.isDraining() && drainMs === 0) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
     const name = modelOfPrediction(id);
     // Subscribe only to channels of existing models, since an id may contain any name. A withdrawn model may still have open predictions.
     const exists =
       name && mayUseModel(caller, name) && ((await modelCache.findModel(name)) || (await producer.readFor(tenant, id)));
     if (!exists) throw new InferqlError('NOT_FOUND');
     await tracker.subscribe(name);
-    const stream = new PredictionStream(tracker, id, { wantsPositions });
+    const stream = new PredictionStream(tracker, id, { wantsPositions, drainMs });
     try {
       const present = await producer.readFor(tenant, id);
       if (!present) throw new InferqlError('NOT_FOUND');
