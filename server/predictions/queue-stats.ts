@@ -41,7 +41,8 @@ export interface Audience {
 
 interface Watched {
   timer: NodeJS.Timeout;
-  latest: string;
+  /** The state that all watchers have, as JSON; undefined: they have different ones. */
+  latest: string | undefined;
   failedReadings: number;
   watchers: Set<LatestValueStream<QueueStats>>;
 }
@@ -81,7 +82,8 @@ export class QueueStatsReader {
     if (!first) throw new InferqlError('MODEL_NOT_FOUND');
     if (this.#draining) throw shuttingDown();
     const key = audience.isOperator ? first.model : `${first.model} ${audience.tenant}`;
-    const { watchers, timer } = this.#watched.get(key) ?? this.#startWatching(key, first, audience);
+    const entry = this.#watched.get(key) ?? this.#startWatching(key, first, audience);
+    const { watchers, timer } = entry;
     const stream: LatestValueStream<QueueStats> = new LatestValueStream(() => {
       watchers.delete(stream);
       if (watchers.size > 0) return;
@@ -90,6 +92,8 @@ export class QueueStatsReader {
     });
     watchers.add(stream);
     stream.push(first);
+    // The others do not know this state yet, and this one must hear if the queue returns to theirs.
+    if (JSON.stringify(first) !== entry.latest) entry.latest = undefined;
     return stream;
   }
 
