@@ -24,7 +24,9 @@ export function fromState<T>(
   return (node: PredictionNode, _args: object, context: ServerContext, info: GraphQLResolveInfo): T | Promise<T> => {
     const { state, deferred } = node;
     const waits = deferred && info.fieldNodes.some((field) => deferred.fields.has(field));
-    return waits ? deferred.end.then((end) => read(end, node, context)) : read(state, node, context);
+    if (!waits) return read(state, node, context);
+    // The position is that of the current state.
+    return deferred.end.then((end) => read(end, { ...node, state: end, position: undefined }, context));
   };
 }
 

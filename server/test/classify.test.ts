@@ -166,6 +166,26 @@ describe('@defer', () => {
   );
 });
 
+test('a deferred part that ends before the work has the present place in the queue', async () => {
+  const server = await startServer({ env: { INFERQL_MAX_WAIT_MS: '1000' } });
+  await startWorker(server.prefix, {}, { idle: true });
+  const query = (rest: string) =>
+    `mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id early: queuePosition ${rest} } } }`;
+  const before = await server.upload<{ classifyImage: { id: string } }>(query(''), [await paint(78)]);
+  const deferring = query('... @defer { queuePosition result { labels { index } } }');
+  const response = await server.fetch(
+    '/graphql',
+    uploadRequest(deferring, [await paint(79)], {}, { accept: 'multipart/mixed' }),
+  );
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  while (!text.includes('"early":2')) text += (await reader.read()).value ?? '';
+  const { id } = before.data.classifyImage;
+  await server.query('mutation ($id: ID!) { cancelPrediction(id: $id) { id } }', { id });
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) text += chunk.value;
+  expect(text).toContain('"queuePosition":1');
+});
+
 describe('classifyImages', () => {
   const query = `mutation ($images: [Upload!]!) { classifyImages(images: $images) { __typename
     ... on Prediction { status result { labels(topK: 1) { index } } } ... on Error { code } } }`;
