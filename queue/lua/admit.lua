@@ -79,15 +79,18 @@ local function held_in(counts) return tonumber(redis.call('HGET', counts, reques
 
 if open >= max_open or is_its_part(held_in(open_of_tenants), max_open - open) then return { 'queueFull', in_queue, bytes } end
 
--- A more urgent prediction moves the job to its own lane, unless a worker has claimed the job.
+local next_lane = (LANES[request.priority] + 1) * LANE_SPAN
+
+-- A more urgent prediction moves the job to its own lane, unless a worker has claimed the job. Returns whether it did.
 local function raise_priority(job_id)
   local rank = tonumber(redis.call('ZSCORE', waiting, job_id))
-  if rank < (LANES[request.priority] + 1) * LANE_SPAN then return end
+  if rank < next_lane then return false end
   local job = redis.call('HMGET', job_of .. job_id, 'stream', 'entryId')
-  if job[2] ~= '' and redis.pcall('XPENDING', job[1], GROUP, job[2], job[2], 1)[1] then return end
+  if job[2] ~= '' and redis.pcall('XPENDING', job[1], GROUP, job[2], job[2], 1)[1] then return false end
   local from = redis.call('HGET', job_of .. job_id, 'priority')
   requeue(job_id, request.version, request.priority)
   refill(request.version, from)
+  return true
 end
 
 -- A job in another tenant's backlog may wait long, however short this tenant's backlog is.
@@ -114,15 +117,17 @@ local shared_job = request.share and redis.call('GET', shared_of .. request.fing
 if shared_job and may_share(shared_job) then
   local attempts = redis.call('HGET', job_of .. shared_job, 'attempts')
   if attempts then
+    local is_raised = false
     if tonumber(attempts) > 0 then
       create('status', 'PROCESSING', 'jobId', shared_job, 'attempts', attempts, 'cached', 1, 'startedAtMs', now)
     else
-      raise_priority(shared_job)
+      is_raised = raise_priority(shared_job)
       create('status', 'QUEUED', 'jobId', shared_job, 'attempts', 0, 'cached', 1)
     end
     redis.call('SADD', predictions_of .. shared_job, id)
     redis.call('ZADD', deadlines, now + request.timeoutMs, id)
     count_open(request.tenant, 1)
+    if is_raised then send_state(id, 1) end
     return { 'admitted', snapshot(id) }
   end
 end
@@ -154,6 +159,9 @@ redis.call('HINCRBY', counters, 'bytes', #image)
 if request.share then redis.call('SET', shared_of .. request.fingerprint, id) end
 create('status', 'QUEUED', 'jobId', id, 'attempts', 0, 'cached', 0)
 count_open(request.tenant, 1)
--- Publish: this may have moved other tenants' predictions back, and no other event reports that.
-if redis.call('ZCARD', active_of(lane_of(request.version, request.priority))) > 1 then send_state(id, 1) end
+-- Publish: this may have moved predictions of other tenants or of lower priorities back, and no other event reports that.
+if redis.call('ZCARD', active_of(lane_of(request.version, request.priority))) > 1
+  or redis.call('ZCOUNT', waiting, next_lane, '+inf') > 0 then
+  send_state(id, 1)
+end
 return { 'admitted', snapshot(id) }

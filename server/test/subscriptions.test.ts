@@ -108,6 +108,25 @@ describe('over server-sent events', () => {
     await events.return(undefined);
   });
 
+  test.each([
+    { arrival: 'a more urgent image', red: 41 },
+    { arrival: 'a more urgent request for the same image', red: 42 },
+  ])('so are changes by $arrival', async ({ red }) => {
+    // Without audits, which read all positions.
+    const server = await startServer({ env: { INFERQL_SHARE: 'on', INFERQL_AUDIT_INTERVAL_MS: '600000' } });
+    await startWorker(server.prefix, {}, { idle: true });
+    const id = await enqueue(server, 40);
+    await enqueue(server, 42);
+    const events = await follow(server, id);
+    expect(((await events.next()).value as StreamedAnswer).data!.prediction.queuePosition).toBe(1);
+    await server.upload(
+      'mutation ($image: Upload!) { classifyImage(image: $image, priority: HIGH) { ... on Prediction { id } } }',
+      [await paint(red)],
+    );
+    expect(((await events.next()).value as StreamedAnswer).data!.prediction.queuePosition).toBe(2);
+    await events.return(undefined);
+  });
+
   test('an unreadable message affects nobody', async () => {
     const server = await startServer();
     const worker = await startWorker(server.prefix);
