@@ -53,6 +53,11 @@ describe('a model spec', () => {
     ],
     ['a size of nothing', RESNET.replace('width: 224', 'width: 0'), /^ {2}input\.width: expected at least 1$/m],
     ['an absurd size', RESNET.replace('width: 224', 'width: 1e9'), /^ {2}input\.width: expected at most 4096$/m],
+    [
+      'a time that the API cannot give',
+      RESNET.replace('batching:', 'queue: { defaultTimeoutMs: 2592000000 }, batching:'),
+      /^ {2}queue\.defaultTimeoutMs: expected at most 2147483647$/m,
+    ],
     ['no path', RESNET.replace('ResNet50/model.json', ''), /^ {2}source\.model: expected at least 1 character\(s\)$/m],
     [
       'two channels',

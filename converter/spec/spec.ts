@@ -29,6 +29,8 @@ const folderSource = z.strictObject({
 export const POSTPROCESS_TIME_LIMIT_MS = 1_000;
 
 const positive = z.int().min(1);
+/** The API has these as Int, which no larger number fits. */
+const positiveInt32 = positive.max(2 ** 31 - 1);
 
 const batchingSpec = z.strictObject({
   maxBatchSize: positive.max(1024).default(BATCHING_DEFAULTS.maxBatchSize),
@@ -37,12 +39,12 @@ const batchingSpec = z.strictObject({
 
 /** ServedModel of queue/contract.ts says what the fields mean. */
 export const queueSpec = z.strictObject({
-  maxQueueSize: positive.default(QUEUE_DEFAULTS.maxQueueSize),
+  maxQueueSize: positiveInt32.default(QUEUE_DEFAULTS.maxQueueSize),
   maxQueuedBytes: positive.default(QUEUE_DEFAULTS.maxQueuedBytes),
-  defaultTimeoutMs: positive.default(QUEUE_DEFAULTS.defaultTimeoutMs),
+  defaultTimeoutMs: positiveInt32.default(QUEUE_DEFAULTS.defaultTimeoutMs),
   resultTtlMs: positive.default(QUEUE_DEFAULTS.resultTtlMs),
   visibilityMs: positive.default(QUEUE_DEFAULTS.visibilityMs),
-  maxAttempts: positive.default(QUEUE_DEFAULTS.maxAttempts),
+  maxAttempts: positiveInt32.default(QUEUE_DEFAULTS.maxAttempts),
   graceMs: positive.default(QUEUE_DEFAULTS.graceMs),
   fairShares: z.boolean().default(QUEUE_DEFAULTS.fairShares),
   refuseUnreachableDeadlines: z.boolean().default(QUEUE_DEFAULTS.refuseUnreachableDeadlines),
