@@ -171,11 +171,11 @@ describe('a worker', () => {
     'claims as many as it asked for if all lanes have more, with fair shares %s',
     async (fairShares) => {
       const { admit, addWorker } = await setUp({ fairShares });
-      for (const max of [1, 2, 3, 4, 5, 8, 16]) {
-        for (const priority of PRIORITIES) for (let i = 0; i < 30; i++) await admit(i, { priority, share: false });
+      for (const max of [1, 3, 4, 8]) {
+        for (const priority of PRIORITIES) for (let i = 0; i < 10; i++) await admit(i, { priority, share: false });
         const consumer = await addWorker();
         const counts: number[] = [];
-        for (let left = 90; left > 0; left -= counts.at(-1)!) {
+        for (let left = 30; left > 0; left -= counts.at(-1)!) {
           const jobs = await consumer.claim(max);
           await consumer.settle((await consumer.start(jobs)).map(success));
           counts.push(jobs.length);
