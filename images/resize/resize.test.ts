@@ -58,8 +58,8 @@ describe('bit for bit', () => {
 
 describe('rounded from floating point', () => {
   test.each(golden.filter(([, cases]) => !cases[0]?.sha256))('%s', (name, cases) => {
-    // The library may round halves the other way.
-    const bound = name.startsWith('tensorflow') ? 0.52 : 1;
+    // The library may round halves the other way. Samples are in 64ths.
+    const bound = name.startsWith('tensorflow') ? 0.51 : 1;
     const far = cases.map((one) => ({ what: nameOf(one), distance: distanceOf(resize(one), one) }));
     expect(far.filter(({ distance }) => distance > bound)).toEqual([]);
   });

@@ -4,6 +4,7 @@
  * since TensorFlow 2. The arithmetic follows core/kernels/image of TensorFlow.
  */
 import type { Resizer } from './pixels.ts';
+import { roundHalfToEven } from './rounding.ts';
 import {
   clampedTaps,
   columnsOf,
@@ -82,20 +83,25 @@ function chooseTaps(filter: Exclude<TensorflowFilter, 'nearest'>): TapsOf {
 
 const scaleOf = (inSize: number, outSize: number): number => Math.fround(inSize / outSize);
 
+/** Rounded in each step: near the right edge of a wide image, the errors of single precision are part of the answer. */
+function positionOf(inSize: number, outSize: number, index: number): number {
+  return Math.fround(Math.fround((index + 0.5) * scaleOf(inSize, outSize)) - 0.5);
+}
+
 function nearestPicks(inSize: number, outSize: number, { from, length }: Range): Int32Array {
   const scale = scaleOf(inSize, outSize);
   return Int32Array.from({ length }, (_, i) => Math.min(Math.floor(Math.fround((from + i + 0.5) * scale)), inSize - 1));
 }
 
 const bilinearTaps: TapsOf = (inSize, outSize, range) =>
-  linearTaps(range, inSize, (index) => (index + 0.5) * scaleOf(inSize, outSize) - 0.5);
+  linearTaps(range, inSize, (index) => positionOf(inSize, outSize, index));
 
 /** Pixels outside the image have no weight; the others share it. */
 const bicubicTaps: TapsOf = (inSize, outSize, range) =>
   makeTaps(range, 4, (index, weights) => {
-    const position = (index + 0.5) * scaleOf(inSize, outSize) - 0.5;
+    const position = positionOf(inSize, outSize, index);
     const below = Math.floor(position);
-    const part = Math.round((position - below) * TABLE_STEPS) / TABLE_STEPS;
+    const part = roundHalfToEven((position - below) * TABLE_STEPS) / TABLE_STEPS;
     const all = [cubicFar(part + 1, -0.5), cubicNear(part, -0.5), cubicNear(1 - part, -0.5), cubicFar(2 - part, -0.5)];
     const start = Math.max(below - 1, 0);
     const end = Math.min(below + 2, inSize - 1);
@@ -108,8 +114,8 @@ const bicubicTaps: TapsOf = (inSize, outSize, range) =>
 const areaTaps: TapsOf = (inSize, outSize, range) => {
   const scale = scaleOf(inSize, outSize);
   return clampedTaps(range, inSize, Math.ceil(scale) + 1, (index) => {
-    const from = index * scale;
-    const to = (index + 1) * scale;
+    const from = Math.fround(index * scale);
+    const to = Math.fround((index + 1) * scale);
     const first = Math.floor(from);
     const weights = Array.from({ length: Math.ceil(scale) + 1 }, (_, i) => {
       const covered = Math.min(first + i + 1, to) - Math.max(first + i, from);
@@ -120,11 +126,11 @@ const areaTaps: TapsOf = (inSize, outSize, range) => {
 };
 
 function antialiasTaps({ radius, weigh }: Kernel, inSize: number, outSize: number, range: Range): Taps {
-  const scale = inSize / outSize;
+  const scale = Math.fround(1 / Math.fround(outSize / inSize));
   const widening = Math.max(scale, 1);
   const reach = radius * widening;
   return makeTaps(range, Math.ceil(reach) * 2 + 1, (index, weights) => {
-    const center = (index + 0.5) * scale;
+    const center = Math.fround((index + 0.5) * scale);
     const start = Math.max(Math.ceil(center - reach - 0.5), 0);
     const end = Math.min(Math.floor(center + reach - 0.5), inSize - 1);
     let sum = 0;
