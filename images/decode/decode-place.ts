@@ -1,6 +1,6 @@
 import { needsToneMap } from '../color/tone-map.ts';
 import type { ImageFacts } from '../inspect/image-facts.ts';
-import { isPlainTiff } from './formats/tiff.ts';
+import { isCmykTiff, isPlainTiff } from './formats/tiff.ts';
 
 /**
  * Where an image is decoded. `quick` and `medium`: on the threads of this process; medium images leave some threads free for file access.
@@ -26,12 +26,12 @@ function blocksThread(facts: ImageFacts, fileBytes: number): boolean {
   const isLarge = facts.width * facts.height > MAX_BLOCKING_PIXELS;
   switch (facts.format) {
     case 'jpeg':
-      return !facts.hasEndMarker && fileBytes > MAX_BLOCKING_PIXELS;
+      return (isLarge && facts.isCmyk) || (!facts.hasEndMarker && fileBytes > MAX_BLOCKING_PIXELS);
     case 'png':
     case 'avif':
       return isLarge && needsToneMap(facts.color);
     case 'tiff':
-      return isLarge && !isPlainTiff(facts);
+      return isLarge && (isCmykTiff(facts) || !isPlainTiff(facts));
     case 'bmp':
     case 'ico':
       return isLarge;

@@ -2,9 +2,10 @@ import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { hasDamagedProfile } from '../color/damaged-profile.ts';
 import { hasSrgbProfile } from '../color/srgb-profile.ts';
 import { needsToneMap } from '../color/tone-map.ts';
-import type { AvifFacts, IcoFacts, ImageFacts, TiffFacts } from '../inspect/image-facts.ts';
+import type { AvifFacts, IcoFacts, ImageFacts, JpegFacts, TiffFacts } from '../inspect/image-facts.ts';
 import { refuseDamage } from '../inspect/refusals.ts';
 import { decodeBmp } from './formats/bmp.ts';
+import { decodeCmyk } from './formats/cmyk.ts';
 import { coversCanvas, cutToFirstFrame, decodeOnCanvas } from './formats/gif.ts';
 import { hasAllPixels } from './formats/gif-data.ts';
 import { decodeHdr } from './formats/hdr.ts';
@@ -13,7 +14,7 @@ import { decodeIconBitmap } from './formats/ico.ts';
 import { closeJpeg } from './formats/jpeg-end-marker.ts';
 import { cutSecondPicture } from './formats/jpeg-second-picture.ts';
 import { openRaw } from './formats/raw-image.ts';
-import { decodeTiff, isPlainTiff } from './formats/tiff.ts';
+import { decodeTiff, fixOrientation, isCmykTiff, isPlainTiff } from './formats/tiff.ts';
 import { wrapTiff } from './formats/wrap-tiff.ts';
 
 /** A decoder that takes longer is stuck. Some decoders cannot be interrupted: expensive images are decoded in a process that can be ended. */
@@ -41,7 +42,7 @@ export async function openImage(
   const options = { ...wanted, ignoreIcc: wanted.ignoreIcc || hasDamagedProfile(file, facts) };
   switch (facts.format) {
     case 'jpeg':
-      return openPlain(cutSecondPicture(facts.hasEndMarker ? file : closeJpeg(file)), options);
+      return openJpeg(file, facts, options);
     case 'png':
       return needsToneMap(facts.color)
         ? openRaw(await decodeHdr(openPlain(file), facts.color))
@@ -62,7 +63,7 @@ export async function openImage(
     case 'bmp':
       return openRaw(decodeBmp(file));
     case 'ico':
-      return openIco(file, facts);
+      return openIco(file, facts, options);
     default:
       return facts satisfies never;
   }
@@ -75,6 +76,11 @@ function openPlain(file: Buffer, options: SharpOptions = {}): Sharp {
   const ignoreIcc = options.ignoreIcc || hasSrgbProfile(file);
   const image = sharp(file, { ...OPTIONS, ...options, ignoreIcc });
   return image.timeout({ seconds: DECODE_LIMIT_SECONDS });
+}
+
+async function openJpeg(file: Buffer, { hasEndMarker, isCmyk }: JpegFacts, options: OpenOptions): Promise<Sharp> {
+  const image = openPlain(cutSecondPicture(hasEndMarker ? file : closeJpeg(file)), options);
+  return isCmyk && options.ignoreIcc ? openRaw(await decodeCmyk(image)) : image;
 }
 
 async function openAvif(file: Buffer, { color }: AvifFacts, options: OpenOptions): Promise<Sharp> {
@@ -93,11 +99,13 @@ async function openHeic(file: Buffer): Promise<Sharp> {
 
 async function openTiff(file: Buffer, facts: TiffFacts, options: OpenOptions): Promise<Sharp> {
   const { embeddedJpeg: place } = facts;
-  if (place) return openPlain(file.subarray(place.offset, place.offset + place.length));
-  return isPlainTiff(facts) ? openPlain(file, options) : openRaw(await decodeTiff(file, facts, OPTIONS));
+  if (place) return openPlain(file.subarray(place.offset, place.offset + place.length), options);
+  if (!isPlainTiff(facts)) return openRaw(await decodeTiff(file, facts, { ...OPTIONS, ...options }));
+  const image = openPlain(fixOrientation(file, facts), options);
+  return isCmykTiff(facts) && options.ignoreIcc ? openRaw(await decodeCmyk(image)) : image;
 }
 
-function openIco(file: Buffer, { entry }: IcoFacts): Sharp {
+function openIco(file: Buffer, { entry }: IcoFacts, options: OpenOptions): Sharp {
   const content = file.subarray(entry.offset, entry.offset + entry.length);
-  return entry.isPng ? openPlain(content) : openRaw(decodeIconBitmap(content));
+  return entry.isPng ? openPlain(content, options) : openRaw(decodeIconBitmap(content));
 }

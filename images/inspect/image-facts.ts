@@ -33,6 +33,8 @@ export interface JpegFacts extends CommonFacts {
   hasEndMarker: boolean;
   /** One scan holds everything; a progressive JPEG has several. */
   isOnePass: boolean;
+  /** CMYK or YCCK. */
+  isCmyk: boolean;
 }
 
 export interface PngFacts extends CommonFacts {
@@ -104,6 +106,9 @@ export type ImageFacts =
   | TiffFacts
   | BmpFacts
   | IcoFacts;
+
+/** CPU milliseconds per megapixel of converting CMYK without a profile. They are spent in JavaScript. */
+export const CMYK_MS = 10;
 
 /** Bytes of 8-bit pixels. */
 export function pixelBytes(width: number, height: number, channels: number): number {

@@ -1,4 +1,4 @@
-import { type JpegFacts, megapixels, pixelBytes } from './image-facts.ts';
+import { CMYK_MS, type JpegFacts, megapixels, pixelBytes } from './image-facts.ts';
 import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
 
 /** CPU milliseconds per megapixel: Huffman decoding with all later steps, and one more pass over the blocks of one full-size component. */
@@ -50,17 +50,19 @@ export function inspectJpeg(file: Buffer): JpegFacts {
   const passes = isOnePass ? 0 : countPasses(file, at, frame);
   const size = megapixels(width, height);
   const coefficients = isOnePass ? 0 : 2 * sum(components.values()) * width * height;
+  const isCmyk = components.size === 4;
   const hasEndMarker = file.lastIndexOf(END_OF_IMAGE) > at;
   if (hasEndMarker && isOnePass && !endsWithItsScan(file, at)) throw refuseDamage();
   return {
     format: 'jpeg',
     width,
     height,
-    costMs: size * (BASE_MS + SCAN_MS * passes) * (isArithmetic ? ARITHMETIC_FACTOR : 1),
-    memoryBytes: coefficients + pixelBytes(width, height, Math.max(3, components.size)),
+    costMs: size * ((BASE_MS + SCAN_MS * passes) * (isArithmetic ? ARITHMETIC_FACTOR : 1) + (isCmyk ? CMYK_MS : 0)),
+    memoryBytes: coefficients + pixelBytes(width, height, isCmyk ? 4 + 3 : Math.max(3, components.size)),
     isWhole: true,
     hasEndMarker,
     isOnePass,
+    isCmyk,
   };
 }
 

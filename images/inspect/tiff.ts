@@ -1,4 +1,4 @@
-import { pixelBytes, type TiffFacts } from './image-facts.ts';
+import { CMYK_MS, pixelBytes, type TiffFacts } from './image-facts.ts';
 import { inspectJpeg } from './jpeg.ts';
 import { refuseDamage, refuseFeature, refuseWork } from './refusals.ts';
 import { openTiffDirectory, type TiffDirectory } from './tiff-directory.ts';
@@ -28,6 +28,7 @@ const STRUCTURE_TYPES = [3, 4, 16];
 /** Tags that change pixels: the above, bit order, fax options, JPEG tables, YCbCr. */
 const DECODING_TAGS = [...STRUCTURE_TAGS, 266, 292, 293, 347, 512, 513, 514, 529, 530, 531, 532];
 const PALETTE = 3;
+const CMYK = 5;
 const COLOR_CHANNELS: Record<number, number> = { 0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3 };
 const PHOTOMETRICS: Record<number, string> = {
   4: 'transparency masks',
@@ -65,9 +66,10 @@ export function inspectTiff(file: Buffer): TiffFacts {
   const area = layout.tiles ? layout.partPixels * layout.tiles.across * layout.tiles.down : width * height;
   const sampleBytes = Math.max(1, bits / 8);
   const embedded = compression === 6 ? inspectEmbeddedJpeg(file, directory, { width, height }) : undefined;
-  const costMs = (area / 1e6) * channels * sampleBytes * BYTE_MS + layout.parts * PART_MS;
+  const conversionMs = photometric === CMYK ? CMYK_MS : 0;
+  const costMs = (area / 1e6) * (channels * sampleBytes * BYTE_MS + conversionMs) + layout.parts * PART_MS;
   const memoryBytes =
-    pixelBytes(width, height, Math.max(3, channels)) +
+    pixelBytes(width, height, photometric === CMYK ? 2 * channels * sampleBytes : Math.max(3, channels)) +
     Math.min(layout.partPixels, area) * channels * sampleBytes +
     (layout.tiles ? area * Math.max(3, channels) : 0);
   return {

@@ -1,7 +1,8 @@
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { openTiffDirectory } from '../../inspect/tiff-directory.ts';
-import { corners, prepare, RED, WHITE } from '../../test/tiny-input.fixture.ts';
+import { prepareImage } from '../../preprocess.ts';
+import { BLUE, corners, prepare, RED, WHITE } from '../../test/tiny-input.fixture.ts';
 import { wrapTiff } from './wrap-tiff.ts';
 
 test('a damaged tile is CORRUPT, not black', async () => {
@@ -102,4 +103,31 @@ test('floating-point samples of 0 to 1 are scaled, others are refused', async ()
   ]);
   tiff.writeFloatLE(300, pixels);
   await expect(prepare(tiff)).rejects.toMatchObject({ code: 'UNSUPPORTED_FORMAT' });
+});
+
+test.each([0, 9, 65_535])('orientation %i, which does not exist, is ignored', async (orientation) => {
+  const flag = await sharp({ create: { width: 64, height: 64, channels: 3, background: '#ff0000' } })
+    .composite([{ input: { create: { width: 32, height: 64, channels: 3, background: '#0000ff' } }, left: 32, top: 0 }])
+    .png()
+    .toBuffer();
+  const tiff = await sharp(flag).tiff({ compression: 'none' }).toBuffer();
+  const { entries, isLittleEndian } = openTiffDirectory(tiff);
+  const entry = entries.find(({ tag }) => tag === 274)!;
+  tiff[isLittleEndian ? 'writeUInt16LE' : 'writeUInt16BE'](orientation, entry.values);
+  const [left, right] = await corners(tiff);
+  expect([left, right]).toEqual([RED, BLUE]);
+});
+
+test('the profile of tiles is ignored like that of strips', async () => {
+  const image = sharp({ create: { width: 64, height: 64, channels: 3, background: '#804020' } }).withIccProfile('p3');
+  const input = { width: 1, height: 1, channels: 3, kernel: 'nearest', resize: 'pillow-nearest' } as const;
+  const pixels = ({ tile }: { tile: boolean }) =>
+    image
+      .clone()
+      .tiff({ compression: 'none', tile, tileWidth: 32, tileHeight: 32 })
+      .toBuffer()
+      .then((file) => prepareImage(file, input, 4_096));
+  const strips = await pixels({ tile: false });
+  expect(await pixels({ tile: true })).toEqual(strips);
+  expect([...strips]).not.toEqual([0x80, 0x40, 0x20]);
 });

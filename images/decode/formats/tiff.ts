@@ -1,14 +1,30 @@
 import sharp, { type SharpOptions } from 'sharp';
 import type { TiffFacts } from '../../inspect/image-facts.ts';
 import { refuseFeature } from '../../inspect/refusals.ts';
+import { openTiffDirectory } from '../../inspect/tiff-directory.ts';
+import { decodeCmyk } from './cmyk.ts';
 import { turnUpright } from './orientation.ts';
 import type { RawImage } from './raw-image.ts';
 import { stackTiles, unstackTiles } from './tiff-tiles.ts';
+
+const ORIENTATION = 274;
 
 /** Whether the library alone reads it correctly: strips of 8 or 16 bits, with alpha only if the file says so. */
 export function isPlainTiff({ tiles, isFloat, extraSamples }: TiffFacts): boolean {
   const [extra, ...more] = extraSamples;
   return !tiles && !isFloat && more.length === 0 && (extra === undefined || extra === 2);
+}
+
+export const isCmykTiff = ({ photometric }: TiffFacts): boolean => photometric === 5;
+
+/** Readers ignore an orientation that does not exist, but the library refuses the file. */
+export function fixOrientation(file: Buffer, { orientation, isLittleEndian }: TiffFacts): Buffer {
+  const entry = openTiffDirectory(file).entries.find(({ tag }) => tag === ORIENTATION);
+  if (!entry || (orientation >= 1 && orientation <= 8)) return file;
+  const fixed = Buffer.from(file);
+  fixed.fill(0, entry.values, entry.values + entry.bytes);
+  fixed[isLittleEndian ? entry.values : entry.values + entry.bytes / entry.count - 1] = 1;
+  return fixed;
 }
 
 /**
@@ -20,7 +36,7 @@ export async function decodeTiff(file: Buffer, facts: TiffFacts, options: SharpO
     throw refuseFeature('TIFF with a palette or CMYK and further channels');
   }
   const source = facts.tiles ? stackTiles(file, facts) : file;
-  const stacked = facts.isFloat ? await readFloats(source, options) : await readBytes(source, options);
+  const stacked = await readSamples(source, facts, options);
   const image = facts.tiles ? unstackTiles(stacked, facts) : stacked;
   return turnUpright(layOnWhite(image, facts), facts.orientation);
 }
@@ -28,6 +44,12 @@ export async function decodeTiff(file: Buffer, facts: TiffFacts, options: SharpO
 /** Pixels with as many channels as the file has: more than four are possible until they are composited on white. */
 interface WideImage extends Omit<RawImage, 'channels'> {
   channels: number;
+}
+
+function readSamples(file: Buffer, facts: TiffFacts, options: SharpOptions): Promise<WideImage> {
+  if (facts.isFloat) return readFloats(file, options);
+  if (isCmykTiff(facts) && options.ignoreIcc) return decodeCmyk(sharp(file, options));
+  return readBytes(file, options);
 }
 
 async function readBytes(file: Buffer, options: SharpOptions): Promise<WideImage> {
