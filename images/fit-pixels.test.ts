@@ -89,6 +89,21 @@ test.each([
   expect((user + system) / 1e6).toBeLessThan(10);
 });
 
+test.each(['pillow-lanczos', 'torchvision-bicubic', 'tensorflow-lanczos3-antialias'] as const)(
+  '%s bounds what an absurdly wide image costs',
+  (resize) => {
+    const width = 20_000_000;
+    const data = new Uint8Array(width * 3).fill(200, 0, (width / 2) * 3).fill(40, (width / 2) * 3);
+    const rule = { width: 224, height: 224, channels: 3, resize } as const;
+    const started = process.cpuUsage();
+    const pixels = fitPixels({ data, width, height: 1, channels: 3 }, rule);
+    const { user, system } = process.cpuUsage(started);
+    expect([pixels[0], pixels.at(-1)]).toEqual([200, 40]);
+    // Without the bound, more than 3 s and 1 GB of weights.
+    expect((user + system) / 1e6).toBeLessThan(1.5);
+  },
+);
+
 test('pixels outside of the source area change nothing, whatever the resize and the crop', () => {
   const crops: Partial<FitRule>[] = [
     {},

@@ -1,5 +1,5 @@
 /** Turns decoded pixels into a model's input, by the rules of its spec. Server, converter and bench all use it. */
-import { type CropRule, type Library, planCrop } from './crop.ts';
+import { type CropPlan, type CropRule, type Library, planCrop } from './crop.ts';
 import { type Area, cutPixels, type Pixels, type Size } from './resize/pixels.ts';
 import type { ResizeName } from './resize/resize-names.ts';
 import { RESIZERS } from './resize/resizers.ts';
@@ -14,6 +14,8 @@ export interface FitRule extends CropRule {
  * minutes: rows beyond this bound are averaged first, and the result no longer equals the library's bytes.
  */
 const MAX_BETWEEN_PIXELS = 6_000_000;
+/** Each column has weights: of an image of 7,000,000 x 1 they were 500 MB. Columns beyond this bound are averaged likewise. */
+const MAX_COLUMNS = 300_000;
 
 export const libraryOf = (resize: ResizeName): Library =>
   resize.split('-', 1)[0]?.replace('pillow11', 'pillow') as Library;
@@ -28,12 +30,12 @@ export function fitPixels(source: Pixels, rule: FitRule): Uint8Array {
   const plan = planCrop(source, rule, library);
   const resizer = RESIZERS[rule.resize];
   const seen = rule.channels === 1 ? toGray(source, library) : source;
-  const reduction = smooths(rule.resize) ? Math.ceil((plan.from.height * plan.part.width) / MAX_BETWEEN_PIXELS) : 1;
+  const isReduced = exceedsBounds(plan) && smooths(rule.resize);
   // Pillow's resize takes a box and lets the pixels around it take part; the other libraries get a cropped image.
   const resized =
-    library === 'pillow' && rule.cover && reduction === 1
+    library === 'pillow' && rule.cover && !isReduced
       ? resizer(seen, plan.size, plan.part, plan.from)
-      : resizer(averageRows(cutPixels(seen, plan.from), reduction), plan.size, plan.part);
+      : resizer(cutReduced(seen, plan, isReduced), plan.size, plan.part);
   const pixels = repeatGray(resized, seen.channels, rule.channels);
   const isFilled = plan.part.width === rule.width && plan.part.height === rule.height;
   return isFilled ? pixels : pad(pixels, { ...plan.part, ...plan.at }, rule);
@@ -44,9 +46,9 @@ const MAX_REACH = 4;
 
 /** The part of a source that `fitPixels` reads; its other pixels change nothing in the result. */
 export function findSourceArea(source: Size, rule: FitRule): Area {
-  const { from, size, part } = planCrop(source, rule, libraryOf(rule.resize));
-  const isAveraged = from.height * part.width > MAX_BETWEEN_PIXELS;
-  if (isAveraged) return { left: 0, top: 0, width: source.width, height: source.height };
+  const plan = planCrop(source, rule, libraryOf(rule.resize));
+  const { from, size, part } = plan;
+  if (exceedsBounds(plan)) return { left: 0, top: 0, width: source.width, height: source.height };
   const find = (start: number, length: number, scale: number, origin: number, end: number) => {
     const reach = MAX_REACH * Math.max(scale, 1) + 1;
     const first = Math.max(Math.floor(origin + start * scale - reach), 0);
@@ -62,21 +64,38 @@ const smooths = (resize: ResizeName): boolean =>
   /^(pillow(11)?|transformers)-(?!nearest)|^torchvision-(bilinear|bicubic)$|-area$|\d?-antialias$/.test(resize) &&
   !resize.includes('no-');
 
-/** Every `count` rows become one. */
-function averageRows({ data, width, height, channels }: Pixels, count: number): Pixels {
-  if (count <= 1) return { data, width, height, channels };
-  const rowBytes = width * channels;
-  const rows = Math.ceil(height / count);
-  const averaged = new Uint8Array(rows * rowBytes);
+const exceedsBounds = ({ from, part }: CropPlan): boolean =>
+  from.height * part.width > MAX_BETWEEN_PIXELS || from.width > MAX_COLUMNS;
+
+/** The part of an image that is resized, within the bounds if `isReduced`. */
+function cutReduced(source: Pixels, { from, part }: CropPlan, isReduced: boolean): Pixels {
+  const cut = cutPixels(source, from);
+  if (!isReduced) return cut;
+  const down = Math.ceil((from.height * part.width) / MAX_BETWEEN_PIXELS);
+  return averageBlocks(cut, Math.ceil(from.width / MAX_COLUMNS), down);
+}
+
+/** Every `across` x `down` pixels become one. */
+function averageBlocks({ data, width, height, channels }: Pixels, across: number, down: number): Pixels {
+  const columns = Math.ceil(width / across);
+  const rows = Math.ceil(height / down);
+  const averaged = new Uint8Array(columns * rows * channels);
+  let to = 0;
   for (let row = 0; row < rows; row++) {
-    const end = Math.min((row + 1) * count, height);
-    for (let at = 0; at < rowBytes; at++) {
-      let sum = 0;
-      for (let y = row * count; y < end; y++) sum += data[y * rowBytes + at]!;
-      averaged[row * rowBytes + at] = Math.round(sum / (end - row * count));
+    const bottom = Math.min((row + 1) * down, height);
+    for (let column = 0; column < columns; column++) {
+      const right = Math.min((column + 1) * across, width);
+      const count = (bottom - row * down) * (right - column * across);
+      for (let channel = 0; channel < channels; channel++) {
+        let sum = 0;
+        for (let y = row * down; y < bottom; y++) {
+          for (let x = column * across; x < right; x++) sum += data[(y * width + x) * channels + channel]!;
+        }
+        averaged[to++] = Math.round(sum / count);
+      }
     }
   }
-  return { data: averaged, width, height: rows, channels };
+  return { data: averaged, width: columns, height: rows, channels };
 }
 
 /** ITU-R BT.601, in the fixed point of the library. Gray stays as it is. */
