@@ -5,10 +5,26 @@ import { writeManyScans } from '../decode/hostile-jpeg.fixture.ts';
 import { writeOldJpegTiff } from '../test/old-jpeg-tiff.fixture.ts';
 import { inspectImage } from './inspect.ts';
 import { checkLimits, MAX_COST_MS } from './refusals.ts';
+import { openTiffDirectory } from './tiff-directory.ts';
 
 const LIMITS = { maxPixels: 64e6, maxCostMs: MAX_COST_MS, maxMemoryBytes: 2e9 };
 const check = (file: Buffer) => checkLimits(inspectImage(file), LIMITS);
 const code = (wanted: string, words = /./) => ({ code: wanted, message: expect.stringMatching(words) });
+
+/** @param count @param value of the tag, which the file has */
+function writeEntry(tiff: Buffer, tag: number, count: number, value: number): void {
+  const { offset } = openTiffDirectory(tiff).entries.find((entry) => entry.tag === tag)!;
+  tiff.writeUInt32LE(count, offset + 4);
+  tiff.writeUInt32LE(value, offset + 8);
+}
+
+/** A gray JPEG as the first strip of a TIFF. */
+function writeJpegTiff(jpeg: Buffer, height?: number): Buffer {
+  const tiff = writeOldJpegTiff(jpeg, 1);
+  writeEntry(tiff, 259, 1, 7);
+  if (height !== undefined) writeEntry(tiff, 257, 1, height);
+  return tiff;
+}
 
 describe('cost is read from the file', () => {
   test('scans of a progressive JPEG', () => {
@@ -26,6 +42,33 @@ describe('cost is read from the file', () => {
     for (const { file, facts } of [inside!, alone!]) expect(chooseDecodePlace(facts, file.length)).toBe('medium');
     const endless = writeOldJpegTiff(writeManyScans({ side: 8_000, coefficients: 63, bits: 14 }), 1);
     expect(() => check(endless)).toThrow(expect.objectContaining(code('TOO_COMPLEX', /seconds of CPU time/)));
+  });
+
+  test('scans of JPEG strips in a TIFF count as those of a JPEG file', () => {
+    const jpeg = writeManyScans({ side: 4_096, coefficients: 63, bits: 1 });
+    const tiff = writeJpegTiff(jpeg);
+    const facts = inspectImage(tiff);
+    expect(facts.costMs).toBe(inspectImage(jpeg).costMs);
+    expect(chooseDecodePlace(facts, tiff.length)).toBe('isolated');
+    const endless = writeJpegTiff(writeManyScans({ side: 8_000, coefficients: 63, bits: 14 }));
+    expect(() => check(endless)).toThrow(expect.objectContaining(code('TOO_COMPLEX', /seconds of CPU time/)));
+  });
+
+  test('JPEG strips in a TIFF that overlap are not all read', () => {
+    const jpeg = writeManyScans({ side: 64, coefficients: 63, bits: 14 });
+    const strips = 1_000;
+    const tiff = writeJpegTiff(jpeg, 64 * strips);
+    const [offsets, lengths] = [tiff.length, tiff.length + 4 * strips];
+    const lists = Buffer.alloc(8 * strips);
+    for (let i = 0; i < strips; i++) {
+      lists.writeUInt32LE(lengths + 4 * strips + i, 4 * i);
+      lists.writeUInt32LE(jpeg.length, 4 * (strips + i));
+    }
+    writeEntry(tiff, 273, strips, offsets);
+    writeEntry(tiff, 279, strips, lengths);
+    const file = Buffer.concat([tiff, lists, jpeg, Buffer.alloc(strips)]);
+    // The second one does not begin with a marker, which readers skip.
+    expect(() => check(file)).toThrow(expect.objectContaining(code('TOO_COMPLEX', /overlap/)));
   });
 
   test('a TIFF of another size than the JPEG inside it is CORRUPT', () => {

@@ -66,6 +66,8 @@ export function inspectTiff(file: Buffer): TiffFacts {
   const area = layout.tiles ? layout.partPixels * layout.tiles.across * layout.tiles.down : width * height;
   const sampleBytes = Math.max(1, bits / 8);
   const embedded = compression === 6 ? inspectEmbeddedJpeg(file, directory, { width, height }) : undefined;
+  const isWhole = isInside(directory, layout, file.length);
+  const jpegs = compression === 7 && isWhole ? inspectJpegParts(file, directory, layout) : NO_WORK;
   const conversionMs = photometric === CMYK ? CMYK_MS : 0;
   const costMs = (area / 1e6) * (channels * sampleBytes * BYTE_MS + conversionMs) + layout.parts * PART_MS;
   const memoryBytes =
@@ -76,9 +78,9 @@ export function inspectTiff(file: Buffer): TiffFacts {
     format: 'tiff',
     width,
     height,
-    costMs: embedded?.costMs ?? costMs,
-    memoryBytes: embedded?.memoryBytes ?? memoryBytes,
-    isWhole: isInside(directory, layout, file.length),
+    costMs: embedded?.costMs ?? Math.max(costMs, jpegs.costMs),
+    memoryBytes: embedded?.memoryBytes ?? memoryBytes + jpegs.memoryBytes,
+    isWhole,
     isLittleEndian: directory.isLittleEndian,
     isBig: directory.isBig,
     directory: directory.offset,
@@ -175,10 +177,36 @@ function isInside(directory: TiffDirectory, { tiles, parts }: Layout, fileBytes:
   return offsets.length === parts && offsets.every((offset, i) => offset + (lengths[i] ?? 0) <= fileBytes);
 }
 
-interface EmbeddedJpeg {
-  place: NonNullable<TiffFacts['embeddedJpeg']>;
+interface Work {
   costMs: number;
   memoryBytes: number;
+}
+
+const NO_WORK: Work = { costMs: 0, memoryBytes: 0 };
+
+/** With JPEG compression, each strip or tile is a JPEG, which may have many scans. @returns the cost of all, the memory of the largest */
+function inspectJpegParts(file: Buffer, directory: TiffDirectory, { tiles, parts }: Layout): Work {
+  const lengths = directory.read(tiles ? 325 : 279, parts);
+  const seen = new Map<number, Work>();
+  const work = { ...NO_WORK };
+  let bytesLeft = file.length;
+  for (const [i, offset] of directory.read(tiles ? 324 : 273, parts).entries()) {
+    let part = seen.get(offset);
+    if (!part) {
+      const length = lengths[i] ?? 0;
+      bytesLeft -= length;
+      if (bytesLeft < 0) throw refuseWork('its strips or tiles overlap');
+      part = inspectJpeg(file.subarray(offset, offset + length));
+      seen.set(offset, part);
+    }
+    work.costMs += part.costMs;
+    work.memoryBytes = Math.max(work.memoryBytes, part.memoryBytes);
+  }
+  return work;
+}
+
+interface EmbeddedJpeg extends Work {
+  place: NonNullable<TiffFacts['embeddedJpeg']>;
 }
 
 /** Old-style JPEG mostly is one whole JPEG file inside the TIFF. It alone is decoded, so it decides on the cost. */
