@@ -39,10 +39,17 @@ test('a small one is fitted here', async () => {
   expect(source.data.length).toBe(300 * 200 * 3);
 });
 
-test('what a thread throws reaches its caller, and the thread continues', async () => {
+test('what fails here or in the thread is not blamed on the image, and the thread continues', async () => {
   const thread = createFitThread(mainPath);
   const wrong = { ...RULE, resize: 'no-such' as 'canvas' };
-  await expect(thread.fit(drawPixels(1000, 800, 3), wrong)).rejects.toThrow(TypeError);
+  const refusal = { code: 'INTERNAL_SERVER_ERROR', cause: expect.any(TypeError) };
+  await expect(thread.fit(drawPixels(1000, 800, 3), wrong)).rejects.toMatchObject(refusal);
+  await expect(thread.fit(drawPixels(100, 80, 3), wrong)).rejects.toMatchObject(refusal);
+  // Its weights would take more memory than an array can have.
+  const huge = { ...RULE, shortSide: 2 ** 33, width: 2 ** 33 };
+  const lacking = { code: 'UNAVAILABLE', retryAfterMs: expect.any(Number), cause: expect.any(RangeError) };
+  await expect(thread.fit(drawPixels(1000, 800, 3), huge)).rejects.toMatchObject(lacking);
+  await expect(thread.fit(drawPixels(100, 80, 3), huge)).rejects.toMatchObject(lacking);
   expect(await thread.fit(drawPixels(1000, 800, 3), RULE)).toHaveLength(224 * 224 * 3);
   await thread.close();
 });

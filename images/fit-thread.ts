@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { FitRule } from './fit-pixels.ts';
 import type { Pixels } from './resize/pixels.ts';
-import { createRequestThread, type RequestThread } from './threads/request-thread.ts';
+import { createRequestThread, type RequestThread, refuseFailure } from './threads/request-thread.ts';
 
 export interface FitRequest {
   source: Pixels;
@@ -15,6 +15,7 @@ const MAX_INLINE_PIXELS = 500_000;
 export interface FitThread {
   /**
    * Like `fitPixels`, but in another thread if the image is large. The source's buffer may be detached afterwards.
+   * @throws InferqlError UNAVAILABLE or INTERNAL_SERVER_ERROR: decoded pixels are not at fault
    */
   fit(source: Pixels, rule: FitRule): Promise<Uint8Array>;
   close(): Promise<void>;
@@ -30,7 +31,11 @@ export function createFitThread(path = fileURLToPath(new URL('./fit-thread-main.
     async fit(source, rule) {
       if (isBuilt && source.width * source.height > MAX_INLINE_PIXELS) return post(thread, { source, rule });
       const { fitPixels } = await import('./fit-pixels.ts');
-      return fitPixels(source, rule);
+      try {
+        return fitPixels(source, rule);
+      } catch (error) {
+        throw refuseFailure(error);
+      }
     },
     close: thread.close,
   };

@@ -8,7 +8,7 @@ export type ThreadAnswer<T> = { id: number; answer: T } | { id: number; error: E
 export interface RequestThread<Request, Answer> {
   /**
    * @param transfer memory that is moved to the thread instead of copied
-   * @throws whatever the thread throws while it answers; InferqlError UNAVAILABLE if it ends
+   * @throws InferqlError UNAVAILABLE if the thread ends or lacks memory, INTERNAL_SERVER_ERROR if it throws anything else
    */
   ask(request: Request, transfer?: ArrayBuffer[]): Promise<Answer>;
   /** Requests without an answer. */
@@ -17,6 +17,17 @@ export interface RequestThread<Request, Answer> {
 }
 
 const RETRY_AFTER_MS = 1_000;
+
+/** Another request may be the reason, so the request may be sent again. */
+function refuseForNow(cause: unknown): InferqlError {
+  const message = 'The image could not be prepared now. Try again a little later.';
+  return new InferqlError('UNAVAILABLE', { message, retryAfterMs: RETRY_AFTER_MS, cause });
+}
+
+/** The request is not at fault: memory cannot be allocated (a RangeError), or the code has a fault. */
+export function refuseFailure(cause: unknown): InferqlError {
+  return cause instanceof RangeError ? refuseForNow(cause) : new InferqlError('INTERNAL_SERVER_ERROR', { cause });
+}
 
 interface Waiting<Answer> {
   resolve(answer: Answer): void;
@@ -44,9 +55,7 @@ export function createRequestThread<Request extends object, Answer>(path: string
     const started = { worker, waiting };
     const fail = (cause: unknown) => {
       if (current === started) current = undefined;
-      // Another request may be the reason, so each may be sent again.
-      const message = 'The image could not be prepared now. Try again a little later.';
-      const error = new InferqlError('UNAVAILABLE', { message, retryAfterMs: RETRY_AFTER_MS, cause });
+      const error = refuseForNow(cause);
       for (const { reject } of waiting.values()) reject(error);
       waiting.clear();
     };
@@ -54,7 +63,7 @@ export function createRequestThread<Request extends object, Answer>(path: string
       const request = waiting.get(message.id);
       waiting.delete(message.id);
       if (waiting.size === 0) worker.unref();
-      if ('error' in message) request?.reject(message.error);
+      if ('error' in message) request?.reject(refuseFailure(message.error));
       else request?.resolve(message.answer);
     });
     worker.on('error', fail);
