@@ -1,20 +1,22 @@
 /** What `models add` and the process that runs the model take together at most, as a multiple of the model's file. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { buildSystem } from '@inferql/testing/build';
 import { hasEnded } from '@inferql/testing/processes/has-ended';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeModel } from '../onnx-writer/graph/encode-onnx.ts';
 import { BATCH, floatTensor } from '../onnx-writer/graph/graph.ts';
-import { writeH5, writeKeras } from './keras-writer.fixture.ts';
+import { makeWeights, writeH5, writeKeras } from './keras-writer.fixture.ts';
 
 const MEGABYTE = 2 ** 20;
 /** As docs/export-your-model.md says. */
 const MAX_BYTES = (fileBytes: number) => 2.5 * fileBytes + 300 * MEGABYTE;
+const MEASURE_EVERY_MS = 10;
 const SIZES = { side: 64, hidden: 2_600, classes: 10 };
 
 let root: string;
@@ -26,11 +28,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const weights = (rows: number, columns: number) =>
-  floatTensor(
-    [rows, columns],
-    Float32Array.from({ length: rows * columns }, (_, i) => ((i * 7919) % 1000) / 1e5 - 0.005),
-  );
+const weights = (rows: number, columns: number) => floatTensor([rows, columns], makeWeights(rows, columns));
 
 /** Two dense layers over all pixels: 122 MB of weights in the file itself. */
 function writeModel(): string {
@@ -58,8 +56,19 @@ function writeModel(): string {
   return file;
 }
 
-/** What a process and those that it started have now, in bytes. Also on systems without /proc. */
+/** What a process and those that it started have now, in bytes. */
 async function measureFamily(pid: number): Promise<number> {
+  const children = `/proc/${pid}/task/${pid}/children`;
+  if (!existsSync(children)) return measureByPs(pid);
+  const started = readFileSync(children, 'utf8').split(' ').filter(Boolean);
+  const kilobytes = [pid, ...started].map((one) => {
+    return Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${one}/status`, 'utf8'))?.[1] ?? 0);
+  });
+  return kilobytes.reduce((sum, one) => sum + one, 0) * 1024;
+}
+
+/** On systems without /proc. */
+async function measureByPs(pid: number): Promise<number> {
   const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,rss=']);
   const rows = stdout.split('\n').map((row) => row.trim().split(/\s+/).map(Number));
   const ours = rows.filter(([one, parent]) => one === pid || parent === pid);
@@ -89,7 +98,12 @@ async function measurePeak(file: string): Promise<{ peakBytes: number; printed: 
   }
   const closed = once(command, 'close');
   let peakBytes = 0;
-  while (!hasEnded(command)) peakBytes = Math.max(peakBytes, await measureFamily(command.pid ?? 0));
+  while (!hasEnded(command)) {
+    // One that ends meanwhile cannot be read.
+    peakBytes = Math.max(peakBytes, await measureFamily(command.pid ?? 0).catch(() => 0));
+    // Without a pause, measuring takes more CPU than what is measured.
+    await wait(MEASURE_EVERY_MS);
+  }
   await closed;
   const { stdout, stderr } = output;
   rmSync(path.join(root, 'state'), { recursive: true, force: true });
