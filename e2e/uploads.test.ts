@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expectedClass, makePicture, makePng } from '@inferql/testing/data/test-images';
 import { send } from '@inferql/testing/system/graphql-client';
 import { startSystem, type TestSystem } from '@inferql/testing/system/system';
+import { until } from '@inferql/testing/until';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
@@ -150,11 +151,10 @@ test('an aborted upload leaves nothing behind, and neither do the others', async
   await untilFiles((files) => files.length === 0);
 });
 
-/** Reads the server's folder repeatedly; the test's time limit ends it. */
+/** Resolves once the server's folder has such files. */
 async function untilFiles(condition: (files: string[]) => boolean): Promise<void> {
-  for (;;) {
+  await until(async () => {
     const entries = await readdir(system.serverStateDir, { recursive: true, withFileTypes: true });
-    const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
-    if (condition(files)) return;
-  }
+    return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+  }, condition);
 }

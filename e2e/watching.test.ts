@@ -11,6 +11,7 @@ import {
   subscribeSse,
 } from '@inferql/testing/system/graphql-client';
 import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system/system';
+import { until } from '@inferql/testing/until';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   BusyDocument,
@@ -174,10 +175,10 @@ test('a server that drains ends subscriptions with a retryable reason, and answe
   }
 });
 
-/** Asks until this many are queued or running. */
+/** Resolves once this many are queued or running. */
 async function waitForWaiting(url: string, wanted: number): Promise<void> {
-  for (;;) {
-    const { data } = await send<BusyQuery>(url, { query: String(BusyDocument) });
-    if (data!.queue!.waiting + data!.queue!.processing >= wanted) return;
-  }
+  await until(
+    () => send<BusyQuery>(url, { query: String(BusyDocument) }),
+    ({ data }) => data!.queue!.waiting + data!.queue!.processing >= wanted,
+  );
 }

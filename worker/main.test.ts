@@ -1,10 +1,12 @@
 /** The worker as a process: its settings, its signals, and what it leaves behind. */
+
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { buildSystem, bundledProgram } from '@inferql/testing/build';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
+import { until } from '@inferql/testing/until';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 
 let buildDir: string;
@@ -60,14 +62,22 @@ function childrenOf(pid: number): number[] {
 
 /** Resolves once the process is gone; a zombie that its parent has not reaped counts as gone. */
 async function whenGone(pid: number): Promise<void> {
-  for (;;) {
+  const isGone = () => {
     try {
-      if (readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.startsWith('Z')) return;
+      return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.startsWith('Z');
     } catch {
-      return;
+      return true;
     }
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  };
+  await until(isGone, Boolean);
+}
+
+/** Resolves once a process has started another one. */
+async function whenParent(pid: number): Promise<void> {
+  await until(
+    () => childrenOf(pid),
+    (children) => children.length > 0,
+  );
 }
 
 test('a warm worker notifies its supervisor, and SIGTERM, however often, drains it to exit code 0', async () => {
@@ -101,14 +111,14 @@ test('SIGHUP while it starts does not end it', async () => {
   const worker = launch([scripted()]);
   const ready = Promise.race([once(worker, 'message'), once(worker, 'exit')]);
   // Its engine is the last thing that it waits for.
-  while (childrenOf(worker.pid!).length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await whenParent(worker.pid!);
   worker.kill('SIGHUP');
   expect((await ready)[0]).toEqual({ type: 'ready', models: ['scripted'] });
 });
 
 test('SIGTERM while it loads a model or warms it up ends it at once', async () => {
   const worker = launch([scripted({ waitMs: 50_000 })]);
-  while (childrenOf(worker.pid!).length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await whenParent(worker.pid!);
   const exit = once(worker, 'exit');
   worker.kill('SIGTERM');
   expect(await exit).toEqual([0, null]);

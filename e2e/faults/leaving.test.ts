@@ -1,6 +1,7 @@
 import { makePicture } from '@inferql/testing/data/test-images';
 import { send } from '@inferql/testing/system/graphql-client';
 import { startSystem, type TestSystem } from '@inferql/testing/system/system';
+import { until } from '@inferql/testing/until';
 import { afterEach, expect, test } from 'vitest';
 import { busyModel } from './scenario.ts';
 
@@ -20,10 +21,8 @@ async function readQueue(): Promise<Queue> {
   return data!.queue;
 }
 
-/** Asks repeatedly until the queue is in this state; the test's time limit ends it. */
-async function untilQueue(condition: (queue: Queue) => boolean): Promise<void> {
-  while (!condition(await readQueue()));
-}
+/** Resolves once the queue is in this state. */
+const untilQueue = (condition: (queue: Queue) => boolean) => until(readQueue, condition);
 
 test('what only clients that left waited for is canceled, and the others get their answers', async () => {
   system = await startSystem({ models: [busyModel({ waitMs: 20 })] });

@@ -1,5 +1,5 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connectRedis } from '@inferql/queue/redis/connection';
+import { until } from '@inferql/testing/until';
 import { expect, test } from 'vitest';
 import { ANONYMOUS } from '../access/principal.ts';
 import { CLASSIFY, ENQUEUE, paint, type Server, startServer, startWorker, testRedis } from './server-harness.ts';
@@ -22,7 +22,7 @@ async function expectUnavailable(server: Server) {
 }
 
 async function expectRecovered(server: Server) {
-  while (!(await server.components.isReady())) await nextTurn();
+  await until(() => server.components.isReady(), Boolean);
   for (;;) {
     const { status, data } = await server.upload<Classified>(CLASSIFY, [await paint(10)]);
     if (status === 503) continue;

@@ -1,15 +1,17 @@
 /** Shared by the server's tests: one real Redis per file, and a whole server with a small worker per test. Importing it starts Redis. */
+
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, watch } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { QueueState, ServedModel } from '@inferql/queue/contract';
 import { Consumer, type Outcome, type StartedJob } from '@inferql/queue/jobs/consumer';
 import { Registry } from '@inferql/queue/models/registry';
 import { type ConnectionRole, connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { makeServedModel, type ServedModelChanges } from '@inferql/testing/data/served-model';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
+import { until } from '@inferql/testing/until';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll } from 'vitest';
@@ -18,6 +20,9 @@ import { HttpServer } from '../http/http-server.ts';
 import { loadMetrics } from '../metrics/metrics-server.ts';
 import { ServerComponents } from '../server-components.ts';
 import { type Answer, jsonRequest, readAnswer, uploadRequest } from './requests.ts';
+
+/** After a failed command, for a connection that opens again. */
+const RETRY_MS = 5;
 
 let redisServer: TestRedis;
 let prefixCount = 0;
@@ -122,7 +127,7 @@ export async function startWorker(prefix: string, changes: ServedModelChanges = 
   }
   const loop = (async () => {
     // A connection that was lost during a command reconnects automatically.
-    while (!stopped) await runOnce().catch(() => nextTurn());
+    while (!stopped) await runOnce().catch(() => wait(RETRY_MS));
   })();
   closers.push(async () => {
     stopped = true;
@@ -209,8 +214,7 @@ export async function startServer({
     components.close();
     rmSync(stateDir, { recursive: true, force: true });
   });
-  // The event loop must turn for the subscription to be confirmed.
-  while (!(await components.isReady())) await nextTurn();
+  await until(() => components.isReady(), Boolean);
   const fetch = (path: string, init?: RequestInit) =>
     listener.app.fetch(new Request(`http://inferql.test${path}`, init)) as Promise<Response>;
   return {
@@ -229,10 +233,8 @@ export async function startServer({
     /** Resolves once the queue of `tiny` is so. Reads Redis each time: a cached state would keep the event loop from running. */
     async queueBecame(isReached: (queue: QueueState) => boolean): Promise<QueueState> {
       const registry = new Registry(redis, { prefix });
-      for (;;) {
-        const queue = await registry.queueState('tiny');
-        if (queue && isReached(queue)) return queue;
-      }
+      const isThere = (queue: QueueState | null) => queue !== null && isReached(queue);
+      return (await until(() => registry.queueState('tiny'), isThere))!;
     },
     /** Sends an operation as JSON; the answer's body. */
     async query<T = Record<string, never>>(
