@@ -50,6 +50,17 @@ test.each(['server/main', 'worker/main', 'cli/main'])("%s loads only zod's Engli
   expect([...languages].map(([, language]) => language)).toEqual(['en']);
 });
 
+test('graphql is bundled once, whoever imports it, and as ES modules', () => {
+  const files = bundles.flatMap(({ code }) => code.match(/node_modules\/graphql\/\S+?\.\w+$/gm) ?? []);
+  expect(files).toContain('node_modules/graphql/index.mjs');
+  expect(files.filter((file) => !file.endsWith('.mjs'))).toEqual([]);
+  expect(bundles.filter(({ code }) => code.includes('node_modules/graphql/index.mjs'))).toHaveLength(1);
+});
+
+test('bundles contain no checks for development', () => {
+  expect(bundles.filter(({ code }) => code.includes('process.env.NODE_ENV')).map(({ path }) => path)).toEqual([]);
+});
+
 /** The code of a bundle and of all that it imports, without what it imports later. */
 function readAtStart(name: string, seen = new Set<string>()): string {
   if (seen.has(name)) return '';

@@ -43,11 +43,16 @@ export async function bundlePrograms(outDir: string): Promise<void> {
     format: 'esm',
     target: 'node20.20',
     external: EXTERNAL,
+    // Otherwise graphql looks at each value that is of another type for a second copy of itself, several times per field.
+    define: { 'process.env.NODE_ENV': '"production"' },
     banner: { js: BANNER },
     sourcemap: 'linked',
     sourcesContent: false,
     logLevel: 'silent',
-    plugins: [{ name: 'places-of-modules', setup: (build) => keepPlaces(build, root) }],
+    plugins: [
+      { name: 'places-of-modules', setup: (build) => keepPlaces(build, root) },
+      { name: 'one-graphql', setup: takeGraphqlModules },
+    ],
   });
   await stop();
 }
@@ -66,6 +71,19 @@ function findChildPrograms(root: string): string[] {
         return [...source.matchAll(CHILD_PROGRAM)].map(([, name]) => join(folder, dirname(path), name!));
       }),
   );
+}
+
+/**
+ * Takes graphql's ES modules, also for what requires it: of its CommonJS files each module that imports it would get a separate object with a
+ * getter per export, 42 times 300, and each use would go through two getters.
+ */
+function takeGraphqlModules(build: Parameters<Plugin['setup']>[0]): void {
+  build.onResolve({ filter: /^graphql(\/|$)/ }, async ({ path, ...options }) => {
+    if (options.pluginData === 'resolved') return undefined;
+    const { errors, path: file } = await build.resolve(path, { ...options, pluginData: 'resolved' });
+    if (errors.length > 0) return { errors };
+    return { path: file.replace(/\.js$/, '.mjs'), sideEffects: false };
+  });
 }
 
 /** Modules find files and packages by their own place, which differs from the bundle's; programs that they start are bundled, too. */
