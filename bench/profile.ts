@@ -1,16 +1,26 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { SourceMap } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** A function; lines and columns are zero-based. */
+interface CallFrame {
+  functionName: string;
+  url: string;
+  lineNumber: number;
+  columnNumber: number;
+}
 
 interface CpuProfile {
-  nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number }; children?: number[] }[];
+  nodes: { id: number; callFrame: CallFrame; children?: number[] }[];
   samples: number[];
   timeDeltas: number[];
 }
 
 /** The part to which a frame's self time counts: the first pattern that matches its file. */
 const PARTS: [RegExp, string][] = [
-  [/node_modules\/(graphql-upload-ts|busboy|fs-capacitor|streamsearch|@fastify\/busboy)\//, 'upload'],
-  [/node_modules\/sharp\/|server\/(image|icc)\.js/, 'decode (the part in JavaScript)'],
+  [/\/server\/uploads\/|node_modules\/(graphql-upload-ts|busboy|streamsearch|@fastify\/busboy)\//, 'upload'],
+  [/node_modules\/sharp\/|\/images\//, 'decode (the part in JavaScript)'],
   [
     /node_modules\/(graphql|graphql-yoga|@graphql-yoga|@graphql-tools|@envelop|@escape\.tech|@pothos|@whatwg-node)\//,
     'GraphQL',
@@ -38,7 +48,13 @@ export function readProfile(dir: string): ProfileReading {
   const file = readdirSync(dir).find((name) => name.endsWith('.cpuprofile'));
   if (!file) throw new Error('the process left no profile');
   const profile = JSON.parse(readFileSync(join(dir, file), 'utf8')) as CpuProfile;
-  const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
+  const sourceOf = createSourceFinder();
+  const nodes = new Map(
+    profile.nodes.map(({ callFrame, ...node }) => [
+      node.id,
+      { ...node, callFrame: { ...callFrame, ...sourceOf(callFrame) } },
+    ]),
+  );
   const parents = new Map(profile.nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node.id])));
   const partOfNode = new Map<number, string>();
   /** Node's frames and native ones count to their callers. */
@@ -72,4 +88,20 @@ export function readProfile(dir: string): ProfileReading {
   });
   const top = [...own].map(([name, ms]) => ({ name, ms })).sort((a, b) => b.ms - a.ms);
   return { parts, top: top.slice(0, 40), idleMs };
+}
+
+/** Finds a function of a bundle in the module that it came from. The program runs from bundles, which would all count to one part. */
+function createSourceFinder(): (frame: CallFrame) => Pick<CallFrame, 'url' | 'lineNumber'> {
+  const maps = new Map<string, SourceMap | undefined>();
+  return ({ url, lineNumber, columnNumber }) => {
+    if (!maps.has(url)) maps.set(url, readSourceMap(url));
+    const entry = maps.get(url)?.findEntry(lineNumber, columnNumber);
+    if (!entry || !('originalSource' in entry)) return { url, lineNumber };
+    return { url: new URL(entry.originalSource, url).href, lineNumber: entry.originalLine };
+  };
+}
+
+function readSourceMap(url: string): SourceMap | undefined {
+  const path = url.startsWith('file:') ? `${fileURLToPath(url)}.map` : '';
+  return existsSync(path) ? new SourceMap(JSON.parse(readFileSync(path, 'utf8'))) : undefined;
 }
