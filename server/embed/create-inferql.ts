@@ -37,7 +37,7 @@ export function createInferQL(options: InferQLOptions = {}): InferQL {
       const { app, requests } = await server.running();
       const end = requests.begin();
       try {
-        return endWithBody(await app.fetch(request), end);
+        return endWithBody(request, await app.fetch(request), end);
       } catch (error) {
         end();
         throw error;

@@ -1,9 +1,13 @@
 import { expect, test } from 'vitest';
 import { endWithBody, RequestsInProgress } from './requests-in-progress.ts';
 
-function openRequest(body: ReadableStream<Uint8Array>, type = 'multipart/mixed; boundary="-"') {
+function openRequest(
+  body: ReadableStream<Uint8Array>,
+  { type = 'multipart/mixed; boundary="-"', method = 'POST' } = {},
+) {
   const requests = new RequestsInProgress();
-  const response = endWithBody(new Response(body, { headers: { 'content-type': type } }), requests.begin());
+  const answer = new Response(body, { headers: { 'content-type': type } });
+  const response = endWithBody(new Request('http://app.test/graphql', { method }), answer, requests.begin());
   let hasEnded = false;
   void requests.whenEnded(60_000).then(() => {
     hasEnded = true;
@@ -47,7 +51,10 @@ test('a response in parts that fails has ended', async () => {
   expect(await hasEnded()).toBe(true);
 });
 
-test('other responses are complete at once', async () => {
-  const { hasEnded } = openRequest(never(), 'application/json');
-  expect(await hasEnded()).toBe(true);
-});
+test.each([{ type: 'application/json' }, { method: 'HEAD' }])(
+  'other responses are complete at once: %j',
+  async (one) => {
+    const { hasEnded } = openRequest(never(), one);
+    expect(await hasEnded()).toBe(true);
+  },
+);

@@ -35,9 +35,10 @@ const STREAMS = /^(multipart\/mixed|text\/event-stream)\b/;
  * A response as the host application sends it.
  * @param end called when its body has been read or is no longer wanted
  */
-export function endWithBody(response: Response, end: () => void): Response {
+export function endWithBody({ method }: Request, response: Response, end: () => void): Response {
   const { body, status, statusText, headers } = response;
-  if (!body || !STREAMS.test(headers.get('content-type') ?? '')) {
+  // Nobody reads the body of a response to HEAD.
+  if (!body || method === 'HEAD' || !STREAMS.test(headers.get('content-type') ?? '')) {
     end();
     return response;
   }
