@@ -13,7 +13,13 @@ import type { FileStores } from '../uploads/memory-or-disk-store.ts';
 import { useUploads } from '../uploads/use-uploads.ts';
 import { useDeferDirective } from './operations/defer.ts';
 import { createDocumentCache } from './operations/document-cache.ts';
-import { createMask, logError, usePartialResultStatus, useShortMessages } from './operations/error-mask.ts';
+import {
+  createMask,
+  createResultMask,
+  logError,
+  usePartialResultStatus,
+  useShortMessages,
+} from './operations/error-mask.ts';
 import { makeLimitPlugins } from './operations/query-limits.ts';
 import { corsOptions } from './requests/cors.ts';
 import { useCsrfHeader } from './requests/csrf.ts';
@@ -86,7 +92,7 @@ export function createApp(dependencies: AppDependencies) {
       useCsrfHeader(),
       useUploads(config, files),
       useRequestBody(config, files.memory),
-      useDeferDirective(),
+      useDeferDirective(createResultMask(config, log)),
       ...makeLimitPlugins(config),
       documentCache.plugin,
       usePartialResultStatus(),

@@ -166,6 +166,15 @@ describe('@defer', () => {
   );
 });
 
+test('an error in a deferred part has its code', async () => {
+  const server = await startServer();
+  await startWorker(server.prefix);
+  const query =
+    'mutation ($image: Upload!) { classifyImage(image: $image) { ... on Prediction { id ... @defer { result { labels(topK: 0) { index } } } } } }';
+  const request = uploadRequest(query, [await paint(80)], {}, { accept: 'multipart/mixed' });
+  expect(await (await server.fetch('/graphql', request)).text()).toContain('"extensions":{"code":"INVALID_INPUT"}');
+});
+
 test('a deferred part that ends before the work has the present place in the queue', async () => {
   const server = await startServer({ env: { INFERQL_MAX_WAIT_MS: '1000' } });
   await startWorker(server.prefix, {}, { idle: true });
