@@ -7,9 +7,10 @@ export function innerGraphs({ attribute }: Pick<Node, 'attribute'>): onnx.IGraph
   return (attribute ?? []).flatMap(({ g, graphs }) => [...(g ? [g] : []), ...(graphs ?? [])]);
 }
 
-/** What a node reads: its inputs, and the values outside that its inner graphs read, which are not among its inputs. */
+/** What a node reads: its inputs in their order, then the values outside that its inner graphs read. */
 export function valuesRead(node: Node): string[] {
-  return [...new Set([...(node.input ?? []), ...innerGraphs(node).flatMap(valuesFromOutside)])];
+  const inputs = node.input ?? [];
+  return [...inputs, ...new Set(innerGraphs(node).flatMap(valuesFromOutside))];
 }
 
 function valuesFromOutside({ node, output, input, initializer, sparseInitializer }: onnx.IGraphProto): string[] {

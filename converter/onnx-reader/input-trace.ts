@@ -15,6 +15,14 @@ export interface TraceNode {
   epsilon?: number | undefined;
   /** Of a Conv: in how many parts its channels are convolved. */
   group?: number | undefined;
+  /** The branches of an If, or the body of a Loop. */
+  inner?: readonly InnerGraph[];
+}
+
+export interface InnerGraph {
+  nodes: readonly TraceNode[];
+  inputs: readonly string[];
+  outputs: readonly string[];
 }
 
 export interface TraceConstant {

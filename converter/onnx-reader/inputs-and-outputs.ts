@@ -5,8 +5,8 @@ import { type AnswerOutput, toAnswer } from './answer-outputs.ts';
 import { readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
 import { completeSizes, type ImageShape, type MissingDimension, shapeRows } from './image-shape.ts';
-import { valuesRead } from './inner-graphs.ts';
-import { type InputTrace, type Layout, traceInput } from './input-trace.ts';
+import { innerGraphs, valuesRead } from './inner-graphs.ts';
+import { type InputTrace, type Layout, type TraceNode, traceInput } from './input-trace.ts';
 import { findFront, type ModelFront } from './model-front.ts';
 import { describeSizes, type Port, toPort } from './ports.ts';
 import { type CalibratedRange, exposeFloats, readCalibratedRange, type ValueRange } from './quantized-ports.ts';
@@ -119,7 +119,7 @@ function refuseCalls(graph: OnnxModelGraph): void {
   );
 }
 
-function toTraceNode(node: onnx.INodeProto) {
+function toTraceNode(node: onnx.INodeProto): TraceNode {
   const { opType, output, attribute, domain } = node;
   const attributeOf = (wanted: string) => attribute?.find(({ name }) => name === wanted);
   return {
@@ -130,6 +130,11 @@ function toTraceNode(node: onnx.INodeProto) {
     perm: attributeOf('perm')?.ints?.map(Number),
     epsilon: attributeOf('epsilon')?.f ?? undefined,
     group: Number(attributeOf('group')?.i ?? 1),
+    inner: innerGraphs(node).map((inner) => ({
+      nodes: (inner.node ?? []).map(toTraceNode),
+      inputs: (inner.input ?? []).map(({ name }) => name ?? ''),
+      outputs: (inner.output ?? []).map(({ name }) => name ?? ''),
+    })),
   };
 }
 
@@ -149,6 +154,10 @@ function imagePort(graph: OnnxModelGraph, given: ImageShape): { port: Port; with
       );
     const way = others.length > 0 ? `; ${ONE_IMAGE}` : '';
     throw new ModelError('SOURCE_INVALID', `the ONNX file must have one input, an image; it has: ${names}${way}`);
+  }
+  if (port.type === 0) {
+    const what = 'which is a list, a map or optional: expected a tensor with an image';
+    throw new ModelError('SOURCE_INVALID', `the ONNX file takes ${port.name}, ${what}; ${ONE_IMAGE}`);
   }
   const completed = completeSizes(port.sizes) ?? shapeRows(port.sizes, given);
   if (!completed) throw notAnImage(port);

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import type { TraceNode } from './input-trace.ts';
+import { describe, expect, test } from 'vitest';
+import type { InnerGraph, TraceGraph, TraceNode } from './input-trace.ts';
 import { findFront } from './model-front.ts';
 
 const CONSTANTS: Record<string, { shape: number[]; values: number[] }> = {
@@ -75,4 +75,49 @@ test('an image that is multiplied with what the model has learned of it ends the
     ['Conv', 'attended kernel', 'y'],
   );
   expect(front).toEqual({ operators: ['Div'], ends: ['unit'] });
+});
+
+describe('control flow', () => {
+  const turn = (...nodes: [op: string, inputs: string, output: string][]) =>
+    nodes.map(([op, inputs, output]) => ({ op, inputs: inputs.split(' '), outputs: [output] }));
+  const graphOf = (...nodes: TraceNode[]): TraceGraph => ({
+    nodes: [...nodes, { op: 'Conv', inputs: ['prepared', 'kernel'], outputs: ['y'] }],
+    constantOf: (name) => CONSTANTS[name],
+    outputs: ['y'],
+    convolution: { layout: 'nchw', channelsAxis: 1 },
+  });
+  const loop = (body: Omit<InnerGraph, 'inputs'>, inputs = ['count', 'go', 'start']): TraceNode => {
+    const inner = [{ inputs: ['i', 'goes', 'carried'], ...body }];
+    return { op: 'Loop', inputs: [...inputs, 'x', 'scale'], outputs: ['last', 'prepared'], inner };
+  };
+  const scaled = turn(['Gather', 'x i', 'one'], ['Div', 'one scale', 'row'], ['Add', 'carried i', 'more']);
+
+  test('that prepares each image of a batch is in front', () => {
+    expect(findFront(graphOf(loop({ nodes: scaled, outputs: ['goes', 'more', 'row'] })), 'x')).toMatchObject({
+      places: [0],
+      ends: ['prepared'],
+    });
+  });
+
+  test.each<[string, TraceNode]>([
+    ['has learned', loop({ nodes: turn(['MatMul', 'x kernel', 'row']), outputs: ['goes', 'carried', 'row'] })],
+    ['ends by what an image has', loop({ nodes: scaled, outputs: ['row', 'more', 'row'] })],
+    ['ends by what an image had', loop({ nodes: scaled, outputs: ['carried', 'row', 'row'] })],
+    [
+      'repeats as often as an image says',
+      loop({ nodes: scaled, outputs: ['goes', 'more', 'row'] }, ['x', 'go', 'start']),
+    ],
+    ['counts with images', loop({ nodes: turn(['Gather', 'x carried', 'row']), outputs: ['goes', 'row', 'row'] })],
+  ])('that %s is not', (_, node) => {
+    expect(findFront(graphOf(node), 'x')).toBeUndefined();
+  });
+
+  test.each([
+    ['the size', ['Shape', 'x', 'size'], ['prepared']],
+    ['the values', ['ReduceMax', 'x', 'size'], ['size', 'x']],
+  ] as const)('that is chosen by %s of an image', (_, [op, input, output], ends) => {
+    const inner = ['Div', 'Mul'].map((op) => ({ nodes: turn([op, 'x scale', 'r']), inputs: [], outputs: ['r'] }));
+    const choice = { op: 'If', inputs: ['size', 'x', 'scale'], outputs: ['prepared'], inner };
+    expect(findFront(graphOf({ op, inputs: [input], outputs: [output] }, choice), 'x')?.ends).toEqual(ends);
+  });
 });

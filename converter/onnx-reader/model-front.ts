@@ -1,5 +1,5 @@
 import { type FirstLayer, readFirstLayer } from './first-layer.ts';
-import type { TraceGraph, TraceNode } from './input-trace.ts';
+import type { InnerGraph, TraceGraph, TraceNode } from './input-trace.ts';
 
 /** What a model does with its images before anything that it learned: all of it, not only a chain of operators that are understood. */
 export interface ModelFront {
@@ -73,8 +73,8 @@ export function findFront(graph: TraceGraph, input: string): ModelFront | undefi
     const isOfFront = read.length > 0 && !readsLearned && preparesImage(graph, node, image);
     for (const output of outputs) (isOfFront ? image : learned).add(output);
     if (isOfFront) {
-      has.summarizes ||= SUMMARIES.has(node.op);
-      has.weighs ||= node.op === 'Conv' || node.op === 'MatMul';
+      has.summarizes ||= hasOperator(node, (op) => SUMMARIES.has(op));
+      has.weighs ||= hasOperator(node, (op) => op === 'Conv' || op === 'MatMul');
       continue;
     }
     for (const name of read) ends.add(name);
@@ -96,10 +96,49 @@ function numbersOf({ op, inputs }: TraceNode): readonly string[] {
 function preparesImage(graph: TraceGraph, node: TraceNode, image: ReadonlySet<string>): boolean {
   if (node.domain) return false;
   if (PER_NUMBER.has(node.op)) return true;
+  if (node.inner?.length) return preparesInside(graph, node, image);
   const [first = '', ...others] = numbersOf(node);
   if (!image.has(first) || others.some((name) => image.has(name))) return false;
   if (OF_FIRST.has(node.op) || SUMMARIES.has(node.op)) return true;
   return (node.op === 'Conv' || node.op === 'MatMul') && isOfColors(graph, node);
+}
+
+/** Of control flow that does not depend on an image: a loop over the images of a batch, or a branch that is chosen by their size. */
+function preparesInside(graph: TraceGraph, node: TraceNode, image: ReadonlySet<string>): boolean {
+  const { op, inputs, inner = [] } = node;
+  if (op === 'If') return !image.has(inputs[0] ?? '') && inner.every((body) => imagesInside(graph, body, image));
+  const [body] = inner;
+  if (op !== 'Loop' || !body || inputs.slice(0, 2).some((name) => image.has(name))) return false;
+  // The body's inputs are the count, the condition, and the values that go from one turn to the next.
+  let seen: ReadonlySet<string> | undefined = new Set([
+    ...image,
+    ...body.inputs.filter((_, i) => image.has(inputs[i] ?? '')),
+  ]);
+  for (let before = 0; seen && seen.size > before; ) {
+    before = seen.size;
+    seen = imagesInside(graph, body, seen);
+    const [condition = '', ...carried] = body.outputs;
+    if (seen?.has(condition)) return false;
+    const next = carried.flatMap((name, i) => (seen?.has(name) ? (body.inputs[i + 2] ?? []) : []));
+    seen = seen && new Set([...seen, ...next]);
+  }
+  return seen !== undefined;
+}
+
+/** The values that are those of images; undefined if an operator does more than to prepare them. */
+function imagesInside(graph: TraceGraph, { nodes }: InnerGraph, image: ReadonlySet<string>): Set<string> | undefined {
+  const seen = new Set(image);
+  const isPrepared = nodes.every((node) => {
+    if (!numbersOf(node).some((name) => seen.has(name))) return true;
+    const prepares = preparesImage(graph, node, seen);
+    for (const output of node.outputs) seen.add(output);
+    return prepares;
+  });
+  return isPrepared ? seen : undefined;
+}
+
+function hasOperator({ op, inner = [] }: TraceNode, isIt: (op: string) => boolean): boolean {
+  return isIt(op) || inner.some(({ nodes }) => nodes.some((node) => hasOperator(node, isIt)));
 }
 
 /** How far weights that are known may be from a sum of 1. */

@@ -97,7 +97,29 @@ def quantized():
         write_case(name, answers, spec, note=f"TensorFlow Lite with {inside['dtype'].__name__} in and out")
 
 
-MAKERS = {f.__name__: f for f in (converted, beginner, quantized)}
+def mapped():
+    """As models for serving prepare their images: each alone, by tf.map_fn, which is a Loop."""
+    tf.keras.utils.set_random_seed(10)
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([layers.Input((32, 32, 3)), layers.Conv2D(8, 3, strides=2, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(5)])
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * 15)
+    px = pixels(32, 32, 3).astype(np.float32)
+    for name, prepare, note in (
+        ("tf2onnx-map", lambda image: image / 127.5 - 1, "tf.map_fn scales each image"),
+        ("tf2onnx-map-standardized", tf.image.per_image_standardization, "tf.map_fn standardizes each image"),
+    ):
+        module = tf.Module()
+        module.model = model
+        module.serve = tf.function(lambda x: model(tf.map_fn(prepare, x)), input_signature=[tf.TensorSpec([None, 32, 32, 3], tf.float32, name="image")])
+        with tempfile.TemporaryDirectory() as scratch:
+            tf.saved_model.save(module, scratch, signatures=module.serve.get_concrete_function())
+            output = os.path.join(folder(name), "model.onnx")
+            subprocess.run([sys.executable, "-m", "tf2onnx.convert", "--saved-model", scratch, "--output", output], check=True)
+        spec = {"input": {**IMAGE, "normalization": "none"}, "output": {"activation": "logits"}}
+        write_case(name, softmax(module.serve(px).numpy().astype(np.float64)), spec, note=note, certainty="read")
+
+
+MAKERS = {f.__name__: f for f in (converted, beginner, quantized, mapped)}
 
 for name in sys.argv[1:] or MAKERS:
     MAKERS[name]()
