@@ -110,7 +110,10 @@ function readOnnxMetadata(metadata: ReadonlyMap<string, string>): Companions {
 }
 
 function splitNames(text: string): string[] | undefined {
-  const names = text.split(/\r?\n|,|;/).map((name) => name.trim());
+  const names = text
+    .trim()
+    .split(/\r?\n|,|;/)
+    .map((name) => name.trim());
   return names.length > 1 && names.every((name) => name !== '') ? names : undefined;
 }
 

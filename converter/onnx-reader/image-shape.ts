@@ -21,7 +21,7 @@ interface Completed {
 /** Smaller ones may be anything. */
 const MIN_SIDE = 8;
 
-/** Adds the dimension that an image of three lacks. Undefined for what is not an image; a gray one without channels must be square. */
+/** Adds the dimension that an image of three lacks. Undefined for what is not an image; a gray one without channels or batch must be square. */
 export function completeSizes(sizes: Sizes): Completed | undefined {
   if (sizes === undefined || sizes.length === 4) return { sizes, without: undefined };
   const [first = 0, second = 0, third = 0] = sizes;
@@ -29,7 +29,8 @@ export function completeSizes(sizes: Sizes): Completed | undefined {
   const isSide = (size: number) => size >= MIN_SIDE;
   const isColor = (size: number) => size === 3 || size === 4;
   const isFirst = isColor(first) && isSide(second) && isSide(third);
-  if (isFirst || (isColor(third) && isSide(first) && isSide(second))) return { sizes: [1, ...sizes], without: 'batch' };
+  const isLast = isSide(first) && isSide(second) && (isColor(third) || (third === 1 && first === second));
+  if (isFirst || isLast) return { sizes: [1, ...sizes], without: 'batch' };
   const isGray = !isSide(first) && isSide(second) && second === third;
   return isGray ? { sizes: [...sizes, 1], without: 'channels' } : undefined;
 }
