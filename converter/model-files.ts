@@ -51,7 +51,9 @@ export async function writeArtifacts(
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
     if (!mayRunOnTfjs(modelJson))
-      throw new ModelError('SOURCE_INVALID', `${error.message}. ${wayOut('tfjs-layers')}`, { cause: error });
+      throw new ModelError('SOURCE_INVALID', `${error.message}. ${wayOut('tfjs-layers', error.message)}`, {
+        cause: error,
+      });
     if (calibration) throw new ModelError('SPEC_INVALID', `precision: int8 is not possible: ${error.message}`);
     const cam = { unavailable: 'class activation maps need a model that the converter covers' };
     return { labels, classCount: labels.length, onnxUnavailable: error.message, cam };

@@ -58,7 +58,7 @@ export async function addModel(source: string, options: AddOptions, context: Com
   } catch (cause) {
     if (!(cause instanceof UnsupportedOpError)) throw cause;
     // Found while the file was read, before anything could try it otherwise.
-    throw new ModelError('SOURCE_INVALID', `${cause.message}. ${wayOut('tfjs-layers')}`, { cause });
+    throw new ModelError('SOURCE_INVALID', `${cause.message}. ${wayOut('tfjs-layers', cause.message)}`, { cause });
   } finally {
     await rm(staging, { recursive: true, force: true });
   }

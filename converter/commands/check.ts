@@ -102,7 +102,7 @@ function describeCause({ onnxUnavailable, spec: { format } }: PreparedModel): st
   if (onnxUnavailable === undefined || format === 'onnx' || format === 'module') {
     return 'check the normalization, and whether its weights are damaged';
   }
-  return `only tfjs runs it, and may compute it wrongly, because ${onnxUnavailable}. ${wayOut(format)}`;
+  return `only tfjs runs it, and may compute it wrongly, because ${onnxUnavailable}. ${wayOut(format, onnxUnavailable)}`;
 }
 
 function checkProbabilities(values: Float32Array, model: PreparedModel): void {

@@ -114,7 +114,7 @@ async function openWasm(model: PreparedModel, { print, runner }: TrialContext): 
   const settings = { engine: 'wasm', input: spec.input, classCount: labels.length, outputs, threads: 1, tfjs } as const;
   const session = await runner.openEngine(settings).catch((cause: Error) => {
     if (cause instanceof ModelError) throw cause;
-    const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}. ${wayOut(format)}`;
+    const reason = `no engine runs it: onnxruntime: ${onnxUnavailable}; wasm: ${cause.message}. ${wayOut(format, onnxUnavailable ?? '')}`;
     throw new ModelError('SOURCE_INVALID', reason, { cause });
   });
   return trialOf(session);

@@ -194,7 +194,9 @@ async function outcomeOf(
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
     if (!mayRunOnTfjs(modelJson)) {
-      throw new ModelError('SOURCE_INVALID', `${error.message}. ${wayOut('tfjs-layers')}`, { cause: error });
+      throw new ModelError('SOURCE_INVALID', `${error.message}. ${wayOut('tfjs-layers', error.message)}`, {
+        cause: error,
+      });
     }
     const classCount = await countByTfjs(modelJson, file, { input, output }, error, runner);
     return { uncovered: error.message, activation: 'softmax', classCount };
@@ -214,7 +216,7 @@ async function countByTfjs(
   const tfjs = { path: file, format, normalization: normalizationOf(input), activation, outputName } as const;
   return runner.countClasses(tfjs, input).catch((cause: Error) => {
     if (cause instanceof ModelError) throw cause;
-    const message = `no engine runs it: onnxruntime: ${reason.message}; wasm: ${cause.message}. ${wayOut(format)}`;
+    const message = `no engine runs it: onnxruntime: ${reason.message}; wasm: ${cause.message}. ${wayOut(format, reason.message)}`;
     throw new ModelError('SOURCE_INVALID', message, { cause });
   });
 }

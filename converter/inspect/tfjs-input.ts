@@ -69,7 +69,7 @@ export function findChannels([height, width, channels]: InputSizes, overrides: O
   if (count !== 1 && count !== 3 && count !== 4) {
     const isFirst = height === 1 || height === 3 || height === 4;
     const found = isFirst ? `${height} x ${width} x ${channels}, channels first` : `images with ${count} channels`;
-    const way = isFirst ? `expected channels last. ${wayOut('tfjs-layers')}` : 'expected 1, 3 or 4';
+    const way = isFirst ? `expected channels last. ${wayOut('tfjs-layers', '')}` : 'expected 1, 3 or 4';
     throw new ModelError('SOURCE_INVALID', `the model takes ${found}: ${way}`);
   }
   if (overrides.channels !== undefined) findings.given('channels', String(count), '--channels');
