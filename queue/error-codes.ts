@@ -216,4 +216,10 @@ export class InferqlError extends Error {
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
   }
+
+  /** GraphQL copies these into the error that it makes of an exception. */
+  get extensions(): { code: ErrorCode; retryAfterMs?: number } {
+    const { code, retryAfterMs } = this;
+    return retryAfterMs === undefined ? { code } : { code, retryAfterMs };
+  }
 }

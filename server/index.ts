@@ -6,4 +6,5 @@ export type { InlineOptions } from './embed/inline.ts';
 export type { Limits } from './embed/options.ts';
 export { toSubgraph } from './embed/subgraph.ts';
 export type { InferQL, InferQLOptions, PredictionEvent, SubmitOptions } from './embed/types.ts';
+export { maskError } from './http/operations/error-mask.ts';
 export type { AdmissionDecision, AdmissionRequest, Hooks } from './predictions/host-hooks.ts';

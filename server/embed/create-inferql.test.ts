@@ -1,8 +1,9 @@
 import type { PredictionState } from '@inferql/queue/contract';
 import { connectRedis } from '@inferql/queue/redis/connection';
-import { extendSchema, parse } from 'graphql';
+import { extendSchema, graphql, parse } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import { expect, test, vi } from 'vitest';
+import { maskError } from '../http/operations/error-mask.ts';
 import { jsonRequest, readAnswer, uploadRequest } from '../test/requests.ts';
 import { atEnd, CLASSIFY, paint, startWorker, testRedis } from '../test/server-harness.ts';
 import { type Classified, classify, embed, listen } from './embed.fixture.ts';
@@ -120,6 +121,24 @@ test('another GraphQL server can run the schema, with another multipart reader',
   const yoga = createYoga({ schema: inferql.schema, context: ({ request }) => inferql.createContext(request) });
   const answer = await classify(async (request) => yoga.fetch(request), 21);
   expect(answer.data?.classifyImage.result?.labels[0]?.index).toBe(21);
+});
+
+test('errors have their codes in other GraphQL servers', async () => {
+  const { inferql, prefix } = embed();
+  await startWorker(prefix);
+  const { schema } = inferql;
+  const query = '{ model(name: "tiny") { labels(limit: 0) { index } } }';
+  const contextValue = await inferql.createContext({ headers: new Headers() });
+  const { errors } = await graphql({ schema, source: query, contextValue });
+  expect(errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT' } }]);
+  const yoga = createYoga({
+    schema,
+    context: ({ request }) => inferql.createContext(request),
+    maskedErrors: { maskError },
+    logging: false,
+  });
+  const answer = await readAnswer(await yoga.fetch('http://app.test/graphql', jsonRequest(query)));
+  expect(answer.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT' } }]);
 });
 
 test('after a start that failed, the next request tries again', async () => {

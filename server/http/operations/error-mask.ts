@@ -11,8 +11,10 @@ import type { Config } from '../../config.ts';
 /**
  * What a caller sees of an error: those of the table with their code, those of GraphQL as they are, and no detail of all
  * others.
+ * @example
+ * createYoga({ schema: inferql.schema, context, maskedErrors: { maskError } });
  */
-function maskError(error: unknown): GraphQLError {
+export function maskError(error: unknown): GraphQLError {
   const graphqlError = error instanceof GraphQLError ? error : undefined;
   const original = findOriginal(error);
   if (original instanceof InferqlError) return describe(original, graphqlError);
