@@ -65,6 +65,7 @@ export function inspectTiff(file: Buffer): TiffFacts {
   const layout = readLayout(directory, { width, height, planes: isPlanar ? channels : 1 });
   const area = layout.tiles ? layout.partPixels * layout.tiles.across * layout.tiles.down : width * height;
   const sampleBytes = Math.max(1, bits / 8);
+  const isFloat = number(339, 1) === 3;
   const embedded = compression === 6 ? inspectEmbeddedJpeg(file, directory, { width, height }) : undefined;
   const isWhole = isInside(directory, layout, file.length);
   const jpegs = compression === 7 && isWhole ? inspectJpegParts(file, directory, layout) : NO_WORK;
@@ -73,6 +74,7 @@ export function inspectTiff(file: Buffer): TiffFacts {
   const memoryBytes =
     pixelBytes(width, height, photometric === CMYK ? 2 * channels * sampleBytes : Math.max(3, channels)) +
     Math.min(layout.partPixels, area) * channels * sampleBytes +
+    (isFloat ? area * channels * sampleBytes : 0) +
     (layout.tiles ? area * Math.max(3, channels) : 0);
   return {
     format: 'tiff',
@@ -89,7 +91,7 @@ export function inspectTiff(file: Buffer): TiffFacts {
     colorChannels,
     channels,
     extraSamples: Array.from({ length: channels - colorChannels }, (_, i) => extraSamples[i] ?? 0),
-    isFloat: number(339, 1) === 3,
+    isFloat,
     tiles: layout.tiles,
     embeddedJpeg: embedded?.place,
   };

@@ -26,20 +26,25 @@ export function decodeBitmap(file: Buffer, layout: BmpLayout): RawImage {
 type RowWriter = (target: Buffer, to: number, source: Uint8Array, from: number, bits: number) => void;
 
 function createPaletteWriter(file: Buffer, { width, palette }: BmpLayout): RowWriter {
+  const { count } = palette;
   const colors = Buffer.alloc(256 * 4);
   for (let i = 0; i < 256; i++) {
-    colors[4 * i + 3] = 255;
-    if (i >= palette.count) continue;
+    if (i >= count) continue;
     const at = palette.offset + i * palette.entryBytes;
     colors.writeUIntBE(file.readUIntLE(at, 3), 4 * i, 3);
   }
   return (target, to, source, from, bits) => {
     const mask = 2 ** bits - 1;
+    let at = to;
     for (let x = 0; x < width; x++) {
       const bit = x * bits;
       const index = (source[from + (bit >> 3)]! >> (8 - bits - (bit & 7))) & mask;
-      if (index >= palette.count) throw refuseDamage();
-      colors.copy(target, to + 4 * x, 4 * index, 4 * index + 4);
+      if (index >= count) throw refuseDamage();
+      // A call of `copy` per pixel takes several times as long.
+      target[at++] = colors[4 * index]!;
+      target[at++] = colors[4 * index + 1]!;
+      target[at++] = colors[4 * index + 2]!;
+      target[at++] = 255;
     }
   };
 }
