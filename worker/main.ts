@@ -70,7 +70,7 @@ if (isSupervised) process.once('disconnect', () => drain(0, 'the supervisor is g
 // It went while this process was loading: there is no event any more.
 if (isSupervised && !process.connected) drain(0, 'the supervisor is gone');
 // From the start: without a listener this signal ends a process.
-process.on('SIGHUP', servedModels.sync);
+process.on('SIGHUP', () => servedModels.sync({ retryAll: true }));
 
 try {
   await checkRedisVersion(redis);

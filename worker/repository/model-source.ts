@@ -1,6 +1,6 @@
 /** Where a worker's models come from. */
 
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { readDefaultModel } from '@inferql/converter/repository/default-model';
 import { describeOddFolders } from '@inferql/converter/repository/unserved-folders';
 import { Registry } from '@inferql/queue/models/registry';
@@ -8,6 +8,7 @@ import type { RedisConnection } from '@inferql/queue/redis/connection';
 import type { Logger } from 'pino';
 import { makeScriptedModel, type ScriptedModels } from '../engines/scripted/scripted-models.ts';
 import type { ServableModel } from '../serving/servable-model.ts';
+import { signFolder } from './folder-signature.ts';
 import { listModelNames, loadRepositoryModel } from './load-model.ts';
 import { watchFolder } from './watch-folder.ts';
 
@@ -16,6 +17,8 @@ export interface ModelSource {
   list(): Promise<string[]>;
   /** Reads one; fast if it did not change. @throws if it cannot be read */
   load(name: string): Promise<ServableModel>;
+  /** Another text if files of the model have changed. */
+  sign(name: string): Promise<string>;
   /** Calls back when a model may have changed. Returns a function that ends it. */
   watch(onChange: () => void): () => void;
 }
@@ -69,6 +72,7 @@ export function createFolderSource(options: FolderOptions): ModelSource {
       return names.filter((name) => models.length === 0 || models.includes(name));
     },
     load: (name) => loadRepositoryModel(name, options),
+    sign: (name) => signFolder(join(modelsDir, name)),
     watch: (onChange) => watchFolder(modelsDir, onChange),
   };
 }
@@ -79,6 +83,7 @@ export function createListSource(folders: readonly string[], stateDir: string): 
   return {
     list: async () => [...parents.keys()],
     load: (name) => loadRepositoryModel(name, { modelsDir: parents.get(name)!, stateDir }),
+    sign: (name) => signFolder(join(parents.get(name)!, name)),
     watch(onChange) {
       const ends = folders.map((folder) => watchFolder(folder, onChange));
       return () => {
@@ -94,6 +99,7 @@ export function createScriptedSource(models: ScriptedModels): ModelSource {
   return {
     list: async () => [...scripted.keys()],
     load: async (name) => scripted.get(name)!,
+    sign: async () => '',
     watch: () => () => {},
   };
 }

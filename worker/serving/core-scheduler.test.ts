@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createCoreScheduler } from './core-scheduler.ts';
 
 test('of two busy models each has half of the time, even if one run of the first takes four times as long', async () => {
@@ -59,4 +59,29 @@ test('one run at a time, and an end that is reported twice counts once', async (
   const endSecond = await waiting;
   expect(second).toBe(true);
   endSecond();
+});
+
+test('a run that does not end keeps others from running for ten seconds only', async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const scheduler = createCoreScheduler(() => Date.now());
+  const endHanging = await scheduler.take('hanging');
+  const began: string[] = [];
+  const next = ['a', 'b'].map((name) =>
+    scheduler.take(name).then((end) => {
+      began.push(name);
+      return end;
+    }),
+  );
+  await vi.advanceTimersByTimeAsync(9_999);
+  expect(began).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(began).toEqual(['a']);
+  // It takes nobody else's turn when it ends after all.
+  endHanging();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(began).toEqual(['a']);
+  (await next[0]!)();
+  (await next[1]!)();
+  expect(vi.getTimerCount()).toBe(0);
 });

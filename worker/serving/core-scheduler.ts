@@ -1,3 +1,6 @@
+/** After this long, a run may hang: the next model begins beside it. */
+const LONGEST_TURN_MS = 10_000;
+
 /** Shares the cores among the models of one worker: one run at a time, and the model that has used the least time goes next. */
 export interface CoreScheduler {
   /**
@@ -44,11 +47,14 @@ export function createCoreScheduler(clock: () => number = () => performance.now(
         const go = () => {
           const startedAtMs = clock();
           let ended = false;
-          resolve(() => {
+          const endOnce = () => {
             if (ended) return;
             ended = true;
+            clearTimeout(timer);
             end(name, clock() - startedAtMs);
-          });
+          };
+          const timer = setTimeout(endOnce, LONGEST_TURN_MS);
+          resolve(endOnce);
         };
         if (running === undefined) begin({ name, go });
         else waiting.push({ name, go });

@@ -5,6 +5,7 @@ import type { RedisConnection } from '@inferql/queue/redis/connection';
 import type { Logger } from 'pino';
 import type { ModelSource } from '../repository/model-source.ts';
 import { createCoreScheduler } from './core-scheduler.ts';
+import { FailedModels } from './failed-models.ts';
 import { type ModelServer, startModelServer } from './model-server.ts';
 import type { ServableModel } from './servable-model.ts';
 
@@ -13,6 +14,8 @@ interface ServedModelsOptions {
   list(): Promise<string[]>;
   /** Reads one; fast if it did not change. @throws if it cannot be read */
   load(name: string): Promise<ServableModel>;
+  /** Another text if files of the model have changed. */
+  sign(name: string): Promise<string>;
   /**
    * Starts to serve it; resolves once it is warm and registered. `worker` is a name that only this service uses.
    * @throws if it cannot be served, or `signal` was aborted before it was registered
@@ -27,8 +30,9 @@ export interface ServedModels {
   /**
    * Syncs with the repository: serves new models, replaces changed ones (the old version finishes what is queued for it) and
    * withdraws removed ones. A model that cannot be served is logged; its previous version and other models are not affected.
+   * @param retryAll try models at once that could not be served before and have not changed since
    */
-  sync(): Promise<void>;
+  sync(options?: { retryAll?: boolean }): Promise<void>;
   /** Names of the models served now. */
   names(): string[];
   /** All engines, including those of retiring versions. */
@@ -60,23 +64,23 @@ export function serveModels({ source, log, ...options }: ServingOptions): Served
     log,
     list: source.list,
     load: source.load,
+    sign: source.sign,
     start: (servable, worker, signal) => startModelServer({ ...options, servable, scheduler, worker, log, signal }),
   });
 }
 
-function createServedModels({ list, load, start, worker, log }: ServedModelsOptions): ServedModels {
+function createServedModels({ list, load, sign, start, worker, log }: ServedModelsOptions): ServedModels {
   const services = new Map<string, ModelServer>();
   const leaving = new Map<ModelServer, Promise<void>>();
-  /** The last logged reason per model that cannot be served, so that it is logged once. */
-  const reported = new Map<string, string>();
+  const failed = new FailedModels();
   let started = 0;
   const closing = new AbortController();
   let syncing: Promise<void> = Promise.resolve();
 
-  function reportOnce(name: string, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
-    if (reported.get(name) === message) return;
-    reported.set(name, message);
+  /** Logs each reason once. */
+  function noteFailure(name: string, signature: string | undefined, error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (!failed.note(name, signature, reason)) return;
     log.error({ err: error, model: name, isServed: services.has(name) }, 'cannot serve the model');
   }
 
@@ -89,28 +93,33 @@ function createServedModels({ list, load, start, worker, log }: ServedModelsOpti
     leaving.set(service, gone);
   }
 
-  async function update(name: string): Promise<void> {
+  async function update(name: string, retryAll: boolean): Promise<void> {
+    // Before it is read: it may change meanwhile. What is served changes rarely.
+    const signature = failed.has(name) || !services.has(name) ? await sign(name) : undefined;
+    if (!retryAll && !failed.mayRetry(name, signature)) return;
     try {
       const servable = await load(name);
       const old = services.get(name);
-      if (closing.signal.aborted || old?.model.version === servable.version) return;
+      if (closing.signal.aborted) return;
+      if (old?.model.version === servable.version) return failed.remove(name);
       const service = await start(servable, `${worker}.${++started}`, closing.signal);
       services.set(name, service);
-      reported.delete(name);
+      failed.remove(name);
       if (old) startLeaving(old, 'retire');
     } catch (error) {
-      if (!closing.signal.aborted) reportOnce(name, error);
+      if (!closing.signal.aborted) noteFailure(name, signature, error);
     }
   }
 
-  async function syncOnce(): Promise<void> {
+  async function syncOnce(retryAll: boolean): Promise<void> {
     const names = await list();
+    failed.keep(names);
     for (const [name, service] of services) {
       if (closing.signal.aborted || names.includes(name)) continue;
       services.delete(name);
       startLeaving(service, 'withdraw');
     }
-    for (const name of names) if (!closing.signal.aborted) await update(name);
+    for (const name of names) if (!closing.signal.aborted) await update(name, retryAll);
   }
 
   async function drainOne(service: ModelServer): Promise<void> {
@@ -121,9 +130,9 @@ function createServedModels({ list, load, start, worker, log }: ServedModelsOpti
   const all = () => [...services.values(), ...leaving.keys()];
 
   return {
-    sync() {
+    sync({ retryAll = false } = {}) {
       syncing = syncing
-        .then(syncOnce)
+        .then(() => syncOnce(retryAll))
         .catch((error) => log.error({ err: error }, 'could not read the model repository'));
       return syncing;
     },
