@@ -7,6 +7,8 @@ import { discardFolder, isIntact, sealFolder } from './folder-digests.ts';
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
 /** A folder whose process id does not exist here may belong to another container: give it time. */
 const ABANDONED_AFTER_MS = 10 * 60_000;
+/** What this process has created. In a container, the process before it may have had the same id. */
+const own = new Set<string>();
 
 /**
  * Fills and seals a new folder next to `target` and renames it into place when `fill` is done: `target` exists completely or not at
@@ -37,6 +39,7 @@ export async function createStaging(parent: string): Promise<string> {
   await mkdir(parent, { recursive: true });
   await sweepAbandoned(parent);
   const folder = path.join(parent, `.staging-${process.pid}-${randomBytes(4).toString('hex')}`);
+  own.add(folder);
   await mkdir(folder);
   return folder;
 }
@@ -59,8 +62,8 @@ async function moveInto(folder: string, target: string): Promise<boolean> {
 async function sweepAbandoned(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     const pid = Number(STAGING.exec(name)?.[1]);
-    if (!pid || processExists(pid)) continue;
     const folder = path.join(parent, name);
+    if (!pid || (pid === process.pid ? own.has(folder) : processExists(pid))) continue;
     const age = Date.now() - ((await stat(folder).catch(() => undefined))?.mtimeMs ?? 0);
     if (age > ABANDONED_AFTER_MS) await rm(folder, { recursive: true, force: true });
   }

@@ -52,6 +52,7 @@ export interface LoadedModel {
 
 /**
  * Loads a model. Each engine exports one such function.
+ * @param limitMs after this, the process is ended if the model is not loaded
  * @throws EngineLoadError if this engine is not installed here or cannot read the model
  * @example
  * export const loadConstant: LoadModel = async ({ classCount }) => ({
@@ -59,7 +60,7 @@ export interface LoadedModel {
  *   run: async ({ count }) => ({ probabilities: new Float32Array(count * classCount).fill(1 / classCount) }),
  * });
  */
-export type LoadModel = (model: EngineModel) => Promise<LoadedModel>;
+export type LoadModel = (model: EngineModel, limitMs: number) => Promise<LoadedModel>;
 
 /**
  * An engine of scripted answers, for tests and measurements. The best class of an image follows from its first pixel:

@@ -1,7 +1,9 @@
+import { dirname } from 'node:path';
+import { discardFolder } from '@inferql/converter/files/folder-digests';
 import { EngineLoadError, type EngineModel, type EngineOutput, type LoadedModel } from '../engine.ts';
 import { type EngineOutputSpec, joinFloats, joinOutputArrays } from '../output-arrays.ts';
 import { createOnnxSession, type OnnxFile, type OnnxSession } from './create-session.ts';
-import { findOnnxFile, removeOnnxFile } from './optimized-model.ts';
+import { findOnnxFile } from './optimized-model.ts';
 import { type SessionThread, startSessionPool } from './session-pool.ts';
 
 /**
@@ -9,9 +11,9 @@ import { type SessionThread, startSessionPool } from './session-pool.ts';
  * than all threads on each operator. Images that do not divide among the threads, above all a single one, run on all threads.
  * @throws EngineLoadError 'unsupported' if the model has no ONNX file, 'failed' if the file cannot be read.
  */
-export async function loadOnnxruntime(model: EngineModel): Promise<LoadedModel> {
+export async function loadOnnxruntime(model: EngineModel, limitMs: number): Promise<LoadedModel> {
   if (!model.onnx) throw new EngineLoadError('unsupported', 'the model has no ONNX file');
-  const { together, sessions } = await loadSessions(model, await findOnnxFile(model.onnx.path));
+  const { together, sessions } = await loadSessions(model, await findOnnxFile(model.onnx.path, limitMs));
   const imageBytes = model.input.height * model.input.width * model.input.channels;
 
   return {
@@ -46,7 +48,8 @@ async function loadSessions(
     if (!file.isOptimized) {
       throw new EngineLoadError('failed', `onnxruntime cannot load the model: ${String(error)}`, error);
     }
-    await removeOnnxFile(file);
+    // The next start writes it again.
+    await discardFolder(dirname(file.path));
     return loadSessions(model, { path: model.onnx!.path, isOptimized: false });
   }
 }

@@ -5,6 +5,7 @@
 import { closeSync, fsyncSync, openSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
+import { endWithParent } from '../process/end-with-parent.ts';
 
 /** The only argument, as JSON. */
 export interface Optimization {
@@ -43,4 +44,5 @@ async function optimize({ onnxPath, optimizedPath }: Optimization): Promise<void
   }
 }
 
+endWithParent();
 await optimize(JSON.parse(process.argv[2]!) as Optimization);

@@ -3,17 +3,10 @@
  * the worker is killed.
  */
 import { readSync, writeSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
 import { withPostprocess } from '../custom/postprocess-module.ts';
-import {
-  type ActivationMaps,
-  EngineLoadError,
-  type EngineModel,
-  type EngineName,
-  type LoadedModel,
-  type LoadModel,
-} from '../engine.ts';
+import { type ActivationMaps, EngineLoadError, type EngineName, type LoadedModel, type LoadModel } from '../engine.ts';
 import type { EngineOutputSpec, OutputArray } from '../output-arrays.ts';
+import { endWithParent } from './end-with-parent.ts';
 import { ANSWERS_AT, type FromEngine, paddedLength, SHARED_FD, type ToEngine } from './protocol.ts';
 
 /** Engines are imported on demand: each pulls in a native library or a megabyte of code. */
@@ -39,10 +32,10 @@ function send(message: FromEngine): void {
   if (process.connected) process.send!(message, () => {});
 }
 
-async function loadModel(model: EngineModel): Promise<void> {
+async function loadModel({ model, limitMs }: Extract<ToEngine, { type: 'load' }>): Promise<void> {
   try {
     const load = await LOADERS[model.engine]();
-    loaded = await load(model);
+    loaded = await load(model, limitMs);
     outputSpecs = model.outputs ?? [];
     if (model.postprocess) loaded = await withPostprocess(loaded, model, model.postprocess);
     imageBytes = model.input.width * model.input.height * model.input.channels;
@@ -134,15 +127,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-// A run blocks this thread, forever if the engine hangs. Another thread waits for the end of standard input, which is
-// a socket to the worker, and notices the worker's death even then. It waits in its event loop: a thread inside a system call
-// could not be ended, and `process.exit` waits for every thread's end.
-new Worker(
-  `const { Socket } = require('node:net');
-   const die = () => process.kill(process.pid, 'SIGKILL');
-   new Socket({ fd: 0, readable: true, writable: false }).on('error', die).on('close', die).resume();`,
-  { eval: true, stdin: false, resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 } },
-).unref();
+endWithParent();
 
 // Ctrl-C reaches the whole process group; the worker still needs its engine to finish what it holds.
 process.on('SIGINT', () => {});
@@ -151,7 +136,7 @@ process.once('disconnect', () => process.exit(0));
 process.on('message', (message: ToEngine) => {
   switch (message.type) {
     case 'load':
-      void loadModel(message.model);
+      void loadModel(message);
       return;
     case 'run':
       void runBatch(message);

@@ -121,7 +121,7 @@ export class EngineProcess {
           : `the engine ended while it loaded the model (${how}): ${lastLines}`;
         this.#loading?.reject(new EngineLoadError('failed', message));
       });
-      sendToEngine(this.#child, { type: 'load', model: this.#model });
+      sendToEngine(this.#child, { type: 'load', model: this.#model, limitMs });
     });
   }
 

@@ -20,7 +20,8 @@ export function paddedLength(bytes: number): number {
 }
 
 export type ToEngine =
-  | { type: 'load'; model: EngineModel }
+  /** `limitMs`: after this, the worker ends the process if the model is not loaded. */
+  | { type: 'load'; model: EngineModel; limitMs: number }
   | { type: 'run'; id: number; count: number; wantHeatmaps: boolean };
 
 export type FromEngine =

@@ -78,7 +78,7 @@ const [file, name] = process.argv.slice(-2);
 process.on('message', async ({ model, images, count }) => {
   try {
     const { [name]: load } = await import(pathToFileURL(file));
-    const loaded = await load(model);
+    const loaded = await load(model, 120_000);
     const output = await loaded.run({ images, count, wantHeatmaps: loaded.hasHeatmaps });
     process.send({ output: { ...output, hasHeatmaps: loaded.hasHeatmaps } });
   } catch (error) {
