@@ -11,11 +11,20 @@ import { checkSpec, findModule, type ModelSpec, parseJson5, SPEC_FILE } from './
 /** A folder with one of these is a model without a `model.json5`, too. */
 const ENGINE_FILES = ['engine.js', 'engine.mjs'];
 
-/** The file that makes a folder a model: its spec, or code that declares the model. Undefined if it has neither. */
+/** Other errors mean that a file cannot be seen now: a disk that fails, missing rights, too many open files. */
+const ABSENT = ['ENOENT', 'ENOTDIR', 'ELOOP'];
+
+/**
+ * The file that makes a folder a model: its spec, or code that declares the model. Undefined if it has neither. A file that cannot be seen
+ * counts, so that a model is not taken for removed: who reads it reports the error.
+ */
 export async function findModelFile(modelDir: string): Promise<string | undefined> {
   for (const name of [SPEC_FILE, ...ENGINE_FILES]) {
-    const found = await stat(path.join(modelDir, name)).catch(() => undefined);
-    if (found?.isFile()) return name;
+    const isThere = await stat(path.join(modelDir, name)).then(
+      (found) => found.isFile(),
+      (error: NodeJS.ErrnoException) => !ABSENT.includes(error.code ?? ''),
+    );
+    if (isThere) return name;
   }
   return undefined;
 }

@@ -32,8 +32,8 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
       redis,
       source: {
         ...source,
-        load: (name) =>
-          source.load(name).catch((error) => {
+        load: (name, signal) =>
+          source.load(name, signal).catch((error) => {
             problems.push(`${name}: ${(error as Error).message}`);
             throw error;
           }),

@@ -9,9 +9,15 @@ import type { ModelOutput } from '@inferql/queue/outputs';
 import type { ServableModel } from '../serving/servable-model.ts';
 import { findCandidates } from './engine-candidates.ts';
 
-/** Names of the folders of `modelsDir` that contain a spec or code that declares a model, sorted; none if the folder is missing. */
+/**
+ * Names of the folders of `modelsDir` that contain a spec or code that declares a model, sorted; none if the folder is missing.
+ * @throws if `modelsDir` cannot be read
+ */
 export async function listModelNames(modelsDir: string): Promise<string[]> {
-  const entries = await readdir(modelsDir, { withFileTypes: true }).catch(() => []);
+  const entries = await readdir(modelsDir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
   const names: string[] = [];
   for (const entry of entries) {
     if (!ModelName.safeParse(entry.name).success) continue;
@@ -22,13 +28,14 @@ export async function listModelNames(modelsDir: string): Promise<string[]> {
 
 /**
  * Downloads and converts a model, unless that has been done already.
- * @throws ModelError
+ * @throws ModelError, CANCELED if `signal` was aborted
  */
 export async function loadRepositoryModel(
   name: string,
-  dirs: { modelsDir: string; stateDir: string },
+  { modelsDir, stateDir }: { modelsDir: string; stateDir: string },
+  signal?: AbortSignal,
 ): Promise<ServableModel> {
-  const prepared = await prepareModel({ modelDir: join(dirs.modelsDir, name), stateDir: dirs.stateDir });
+  const prepared = await prepareModel({ modelDir: join(modelsDir, name), stateDir, ...(signal && { signal }) });
   const { version, spec, labels, classCount, cam, outputs } = prepared;
   const { normalization: _, layout: __, ...input } = spec.input;
   const { candidates, ruledOut } = findCandidates(prepared);

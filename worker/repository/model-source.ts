@@ -15,8 +15,8 @@ import { watchFolder } from './watch-folder.ts';
 export interface ModelSource {
   /** Names of the models to serve. */
   list(): Promise<string[]>;
-  /** Reads one; fast if it did not change. @throws if it cannot be read */
-  load(name: string): Promise<ServableModel>;
+  /** Reads one; fast if it did not change. @throws if it cannot be read, or `signal` was aborted */
+  load(name: string, signal: AbortSignal): Promise<ServableModel>;
   /** Another text if files of the model have changed. */
   sign(name: string): Promise<string>;
   /** Calls back when a model may have changed. Returns a function that ends it. */
@@ -71,7 +71,7 @@ export function createFolderSource(options: FolderOptions): ModelSource {
       await reportOddFolders();
       return names.filter((name) => models.length === 0 || models.includes(name));
     },
-    load: (name) => loadRepositoryModel(name, options),
+    load: (name, signal) => loadRepositoryModel(name, options, signal),
     sign: (name) => signFolder(join(modelsDir, name)),
     watch: (onChange) => watchFolder(modelsDir, onChange),
   };
@@ -82,7 +82,7 @@ export function createListSource(folders: readonly string[], stateDir: string): 
   const parents = new Map(folders.map((folder) => [basename(folder), dirname(folder)]));
   return {
     list: async () => [...parents.keys()],
-    load: (name) => loadRepositoryModel(name, { modelsDir: parents.get(name)!, stateDir }),
+    load: (name, signal) => loadRepositoryModel(name, { modelsDir: parents.get(name)!, stateDir }, signal),
     sign: (name) => signFolder(join(parents.get(name)!, name)),
     watch(onChange) {
       const ends = folders.map((folder) => watchFolder(folder, onChange));

@@ -12,8 +12,8 @@ import type { ServableModel } from './servable-model.ts';
 interface ServedModelsOptions {
   /** Names of the models to serve. */
   list(): Promise<string[]>;
-  /** Reads one; fast if it did not change. @throws if it cannot be read */
-  load(name: string): Promise<ServableModel>;
+  /** Reads one; fast if it did not change. @throws if it cannot be read, or `signal` was aborted */
+  load(name: string, signal: AbortSignal): Promise<ServableModel>;
   /** Another text if files of the model have changed. */
   sign(name: string): Promise<string>;
   /**
@@ -98,7 +98,7 @@ function createServedModels({ list, load, sign, start, worker, log }: ServedMode
     const signature = failed.has(name) || !services.has(name) ? await sign(name) : undefined;
     if (!retryAll && !failed.mayRetry(name, signature)) return;
     try {
-      const servable = await load(name);
+      const servable = await load(name, closing.signal);
       const old = services.get(name);
       if (closing.signal.aborted) return;
       if (old?.model.version === servable.version) return failed.remove(name);

@@ -1,11 +1,14 @@
 /** Models that come, change and go while a worker process runs. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { writeDefaultModel } from '@inferql/converter/repository/default-model';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { writeTinyModel } from '@inferql/testing/data/tiny-model';
 import * as tf from '@tensorflow/tfjs';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { setUpRepository } from './repository.fixture.ts';
 
 const repository = setUpRepository();
@@ -102,6 +105,53 @@ test('SIGHUP rereads the repository at once, and INFERQL_MODELS limits which mod
   worker.kill('SIGHUP');
   await whenModel((models) => models.length === 2);
   expect((await repository.queue.registry.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
+});
+
+test('models are not withdrawn while their folder cannot be read', async () => {
+  await writeTinyModel(repository.modelsDir, 'first');
+  const { worker, log } = await repository.launch();
+  const model = await repository.queue.model('first');
+  await rename(repository.modelsDir, `${repository.modelsDir}.aside`);
+  // What is not a folder cannot be listed, as one on a disk that fails.
+  await writeFile(repository.modelsDir, '');
+  worker.kill('SIGHUP');
+  await expect.poll(log).toContain('could not read the model repository');
+  const end = await repository.queue.end(await repository.queue.submit(model, image()));
+  expect(end.status).toBe('SUCCEEDED');
+  expect(log()).not.toContain('withdraw');
+});
+
+test('SIGTERM while a package is pulled ends the worker at once', async () => {
+  await writeTinyModel(repository.modelsDir, 'first');
+  let asked = () => {};
+  const request = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  // A registry that does not answer.
+  const registry = createServer(() => asked());
+  await new Promise<void>((resolve) => registry.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void registry.closeAllConnections());
+  onTestFinished(() => void registry.close());
+  const { port } = registry.address() as AddressInfo;
+  const { worker } = await repository.launch({
+    npm_config_registry: `http://127.0.0.1:${port}/`,
+    npm_config_cache: join(repository.folder, 'npm-cache'),
+  });
+  const source = { type: 'npm', package: 'tiny', version: '1.2.3', integrity: 'sha512-AA==', model: 'model.json' };
+  await mkdir(join(repository.modelsDir, 'pulled'));
+  await writeFile(
+    join(repository.modelsDir, 'pulled', 'model.json5'),
+    JSON.stringify({
+      source,
+      format: 'tfjs-layers',
+      input: { width: 8, height: 8, normalization: 'unit' },
+      output: { activation: 'softmax' },
+    }),
+  );
+  await request;
+  const exit = once(worker, 'exit');
+  worker.kill('SIGTERM');
+  expect(await exit).toEqual([0, null]);
 });
 
 test('the repository names the default model, and the worker registers it, also when it changes', async () => {
