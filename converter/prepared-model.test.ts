@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import fs from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
+import { syncBuiltinESMExports } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,7 +10,7 @@ import { removeFolder } from '@inferql/testing/processes/remove-folder';
 import * as tf from '@tensorflow/tfjs';
 import JSON5 from 'json5';
 import * as tar from 'tar';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { saveLayersModel } from './golden/harness.fixture.ts';
 import { prepareModel } from './prepared-model.ts';
 
@@ -110,6 +112,50 @@ describe('a model in a folder', () => {
     const third = await prepareModel({ modelDir, stateDir });
     expect(new Set([first.version, second.version, third.version]).size).toBe(3);
     expect((await readFile(first.onnxPath ?? '')).length).toBeGreaterThan(0);
+  });
+
+  test('is another version if its weights are exchanged by others of the same size and time', async () => {
+    const time = new Date(2026, 0, 1);
+    const shard = path.join(modelDir, 'weights.bin');
+    await utimes(shard, time, time);
+    const first = await prepareModel({ modelDir, stateDir });
+    const bytes = await readFile(shard);
+    bytes.writeFloatLE(0.25, 0);
+    // As archives of packages are unpacked: each file has the same time.
+    await writeFile(shard, bytes);
+    await utimes(shard, time, time);
+    expect((await prepareModel({ modelDir, stateDir })).version).not.toBe(first.version);
+  });
+
+  test('is ready as soon as its files can be read, although they could not before', async () => {
+    const { createReadStream } = fs;
+    const restore = () => {
+      fs.createReadStream = createReadStream;
+      syncBuiltinESMExports();
+    };
+    onTestFinished(restore);
+    fs.createReadStream = () => {
+      throw new Error('EMFILE: too many open files');
+    };
+    syncBuiltinESMExports();
+    await expect(prepareModel({ modelDir, stateDir })).rejects.toThrow('EMFILE');
+    restore();
+    await expect(prepareModel({ modelDir, stateDir })).resolves.toMatchObject({ name: 'tiny' });
+  });
+
+  test('keeps a version that is in use again', async () => {
+    const versions: string[] = [];
+    for (const maxBatchSize of [1, 2, 3, 1, 4]) {
+      await writeSpec({ ...SPEC, batching: { maxBatchSize } });
+      const { version } = await prepareModel({ modelDir, stateDir });
+      const folder = path.join(stateDir, 'models/tiny', version);
+      const isNew = !versions.includes(version);
+      versions.push(version);
+      const time = new Date(2026, 0, versions.length);
+      if (isNew) await utimes(folder, time, time);
+    }
+    const kept = (await readdir(path.join(stateDir, 'models/tiny'))).filter((name) => !name.startsWith('source-'));
+    expect(kept.sort()).toEqual([versions[0], versions[2], versions[4]].sort());
   });
 
   test('keeps three versions on disk, so that those still served stay complete', async () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { ModelError } from './errors.ts';
 import { isIntact } from './files/folder-digests.ts';
-import { stageFolder, sweepOldFolders } from './files/staging.ts';
+import { keepFolder, stageFolder, sweepOldFolders } from './files/staging.ts';
 import { readTextFile } from './files/text-file.ts';
 import type { Calibration } from './onnx-writer/quantize/calibration-ranges.ts';
 import { CONVERTER_VERSION, WRAPPER_VERSION } from './onnx-writer/versions.ts';
@@ -126,7 +126,9 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   const postprocess = spec.postprocess && (await readCode(path.join(options.modelDir, spec.postprocess)));
   const version = digestVersion(spec, source.digest, labels, calibration, postprocess);
   const folder = path.join(storeDir, version);
-  if (!(await isComplete(folder))) {
+  if (await isComplete(folder)) {
+    await Promise.all([keepFolder(folder), keepFolder(source.folder)]);
+  } else {
     if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was canceled`);
     report('convert', `converting ${name} to ONNX`);
     const fill = async (staging: string) => {

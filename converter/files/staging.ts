@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { processExists } from '@inferql/queue/process-exists';
 import { discardFolder, isIntact, sealFolder } from './folder-digests.ts';
@@ -7,6 +7,7 @@ import { discardFolder, isIntact, sealFolder } from './folder-digests.ts';
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
 /** A folder whose process id does not exist here may belong to another container: give it time. */
 const ABANDONED_AFTER_MS = 10 * 60_000;
+const KEPT_ANEW_MS = 60_000;
 /** What this process has created. In a container, the process before it may have had the same id. */
 const own = new Set<string>();
 
@@ -67,6 +68,14 @@ async function sweepAbandoned(parent: string): Promise<void> {
     const age = Date.now() - ((await stat(folder).catch(() => undefined))?.mtimeMs ?? 0);
     if (age > ABANDONED_AFTER_MS) await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Counts a finished folder as new for `sweepOldFolders`: it is in use again. */
+export async function keepFolder(folder: string): Promise<void> {
+  const now = new Date();
+  const { mtimeMs } = await stat(folder);
+  // A folder that cannot be written to is not swept, either.
+  if (now.getTime() - mtimeMs > KEPT_ANEW_MS) await utimes(folder, now, now).catch(() => undefined);
 }
 
 /**

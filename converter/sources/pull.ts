@@ -147,14 +147,15 @@ function digestFile(file: string): Promise<string> {
 
 const known = new Map<string, { signature: string; value: Promise<unknown> }>();
 
-/** Computes what depends on a file's bytes alone, again only when its size or time has changed. */
+/** Computes what depends on a file's bytes alone, again only when its size or a time has changed, or it failed. */
 async function computeOnce<T>(what: string, file: string, compute: () => Promise<T>): Promise<T> {
   const found = await stat(file).catch((cause: unknown) => {
     throw new ModelError('SOURCE_INVALID', `${file} is missing or cannot be read`, { cause });
   });
   // A pipe or a device would be read forever, and the models after it would wait.
   if (!found.isFile()) throw new ModelError('SOURCE_INVALID', `${file} is not a file`);
-  const signature = `${found.size}:${found.mtimeMs}:${found.ino}`;
+  // The time of a change to the file itself, too: files from archives all have the same time, and a new one may get the number of the old one.
+  const signature = `${found.size}:${found.mtimeMs}:${found.ctimeMs}:${found.ino}`;
   const key = `${what}:${file}`;
   const before = known.get(key);
   if (before?.signature === signature) return before.value as Promise<T>;
