@@ -1,7 +1,7 @@
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { watchFolder } from './watch-folder.ts';
 
 let folder: string;
@@ -50,6 +50,27 @@ test('each time a folder is added, changed, replaced or removed, it is reported'
     },
     () => writeFile(join(folder, 'other', 'weights.bin'), '3'),
     () => rm(model, { recursive: true }),
+  ]) {
+    const changed = nextChange();
+    await change();
+    await changed;
+  }
+});
+
+test('what changes in a folder that is a link, and another target of the link, is reported', async () => {
+  const elsewhere = await mkdtemp(join(tmpdir(), 'inferql-watch-'));
+  onTestFinished(() => rm(elsewhere, { recursive: true, force: true }));
+  for (const name of ['a', 'b']) await mkdir(join(elsewhere, name));
+  const link = join(folder, 'model');
+  await symlink(join(elsewhere, 'a'), link);
+  watch();
+  for (const change of [
+    () => writeFile(join(elsewhere, 'a', 'model.json5'), '1'),
+    async () => {
+      await symlink(join(elsewhere, 'b'), join(folder, '.next'));
+      await rename(join(folder, '.next'), link);
+    },
+    () => writeFile(join(elsewhere, 'b', 'model.json5'), '2'),
   ]) {
     const changed = nextChange();
     await change();

@@ -1,4 +1,4 @@
-import { type FSWatcher, readdirSync, watch } from 'node:fs';
+import { type Dirent, type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 
 const QUIET_MS = 300;
@@ -6,7 +6,7 @@ const QUIET_MS = 300;
 const LOOK_EVERY_MS = 10_000;
 
 /**
- * Calls `onChange` when something in the folder or in a folder directly below it has changed and then been quiet for a moment, so
+ * Calls `onChange` when something in the folder or in a folder directly below it, which may be a link, has changed and then been quiet for a moment, so
  * that a model that is being copied is seen once, when it is complete. Also calls it every ten seconds in any case.
  * @returns a function that ends it
  */
@@ -43,7 +43,9 @@ export function watchFolder(
     });
     let names: string[] = [];
     try {
-      names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? entry.name : []));
+      names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
+        isFolder(folder, entry) ? entry.name : [],
+      );
     } catch {
       forget(folder);
     }
@@ -68,4 +70,13 @@ export function watchFolder(
     clearInterval(looks);
     for (const path of [...watchers.keys()]) forget(path);
   };
+}
+
+function isFolder(parent: string, entry: Dirent): boolean {
+  if (!entry.isSymbolicLink()) return entry.isDirectory();
+  try {
+    return statSync(join(parent, entry.name)).isDirectory();
+  } catch {
+    return false;
+  }
 }
