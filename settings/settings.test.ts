@@ -105,3 +105,11 @@ test.each([
 ])('the distance from %s to %s is %i', (one, other, distance) => {
   expect(measureDistance(one, other)).toBe(distance);
 });
+
+test('a time that no timer takes is refused: Node would end it at once', () => {
+  const names = ['INFERQL_ENGINE_LOAD_LIMIT_MS', 'INFERQL_ENGINE_TIME_LIMIT_MS', 'INFERQL_DRAIN_LIMIT_MS'];
+  for (const name of names) {
+    expect(() => readSettings('worker', { [name]: '2000000000' })).not.toThrow();
+    expect(() => readSettings('worker', { [name]: '2147483648' })).toThrow(`${name} is '2147483648': expected`);
+  }
+});

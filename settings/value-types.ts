@@ -30,6 +30,14 @@ export function integer({ min = 0, max = Number.MAX_SAFE_INTEGER } = {}): ValueT
   };
 }
 
+/** The longest time for a timer, 23 days. Node ends timers of 2^31 ms and more at once, and some are set to a sum. */
+export const MAX_TIMER_MS = 2_000_000_000;
+
+/** Milliseconds that a timer takes. */
+export function timerMs({ min = 1 } = {}): ValueType<number> {
+  return integer({ min, max: MAX_TIMER_MS });
+}
+
 /** A number within bounds, fractions included. */
 export function number({ min, max }: { min: number; max: number }): ValueType<number> {
   return {

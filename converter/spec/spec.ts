@@ -43,7 +43,8 @@ export const queueSpec = z.strictObject({
   maxQueuedBytes: positive.default(QUEUE_DEFAULTS.maxQueuedBytes),
   defaultTimeoutMs: positiveInt32.default(QUEUE_DEFAULTS.defaultTimeoutMs),
   resultTtlMs: positive.default(QUEUE_DEFAULTS.resultTtlMs),
-  visibilityMs: positive.default(QUEUE_DEFAULTS.visibilityMs),
+  // A third of it is a timer's interval.
+  visibilityMs: positiveInt32.default(QUEUE_DEFAULTS.visibilityMs),
   maxAttempts: positiveInt32.default(QUEUE_DEFAULTS.maxAttempts),
   graceMs: positive.default(QUEUE_DEFAULTS.graceMs),
   fairShares: z.boolean().default(QUEUE_DEFAULTS.fairShares),

@@ -1,4 +1,5 @@
 /** Checks of options that a host application passes: each error names the option and what was expected. */
+import { MAX_TIMER_MS } from '@inferql/settings/value-types';
 
 export type Expectation = readonly [expected: string, isValid: (value: unknown) => boolean];
 export type Expectations<Options> = Record<keyof Options, Expectation>;
@@ -36,6 +37,10 @@ export function describe(value: unknown): string {
 export const COUNT: Expectation = [
   'a whole number over 0',
   (value) => Number.isSafeInteger(value) && Number(value) > 0,
+];
+export const TIMER_MS: Expectation = [
+  `a whole number from 1 to ${MAX_TIMER_MS}`,
+  (value) => COUNT[1](value) && Number(value) <= MAX_TIMER_MS,
 ];
 export const BOOLEAN: Expectation = ['true or false', isBoolean];
 export const FUNCTION: Expectation = ['a function', isFunction];

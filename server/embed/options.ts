@@ -20,6 +20,7 @@ import {
   isFilledString,
   isFunction,
   isObject,
+  TIMER_MS,
 } from './option-checks.ts';
 import type { InferQLOptions } from './types.ts';
 
@@ -74,7 +75,7 @@ const EXPECTED_FIELDS = {
     engineThreads: COUNT,
   } satisfies Expectations<InlineOptions>,
   hooks: { beforeAdmit: FUNCTION, onSettled: FUNCTION } satisfies Expectations<Hooks>,
-  limits: Object.fromEntries(LIMITS.map((name) => [name, COUNT])),
+  limits: Object.fromEntries(LIMITS.map((name) => [name, name === 'maxWaitMs' ? TIMER_MS : COUNT])),
 } as const;
 
 export interface ResolvedOptions {

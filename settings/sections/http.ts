@@ -1,6 +1,6 @@
 import { defineSettings } from '../define-settings.ts';
 import { origins, type TrustProxy, trustedProxies } from '../origins-and-proxies.ts';
-import { flag, integer, list, path } from '../value-types.ts';
+import { flag, integer, list, path, timerMs } from '../value-types.ts';
 
 /** The HTTP server, the page and what a query may cost. */
 export const http = defineSettings({
@@ -107,7 +107,7 @@ export const http = defineSettings({
   drainMs: {
     name: 'INFERQL_DRAIN_MS',
     formerNames: ['DRAIN_MS'],
-    type: integer(),
+    type: timerMs({ min: 0 }),
     default: 8_000,
     unit: 'ms',
     description: 'How long the server waits after SIGTERM for mutations that wait for their result.',

@@ -1,5 +1,5 @@
 import { defineSettings } from '../define-settings.ts';
-import { choice, flag, integer, path, text } from '../value-types.ts';
+import { choice, flag, path, text, timerMs } from '../value-types.ts';
 
 /** `npm start`, `npm test` and the command `inferql`. */
 export const launcher = defineSettings({
@@ -14,7 +14,7 @@ export const launcher = defineSettings({
   redisWaitMs: {
     name: 'INFERQL_REDIS_WAIT_MS',
     formerNames: ['REDIS_WAIT_MS'],
-    type: integer({ min: 1 }),
+    type: timerMs(),
     default: 30_000,
     unit: 'ms',
     description: 'How long `npm start` waits for the Redis in `REDIS_URL`.',

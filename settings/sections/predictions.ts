@@ -1,5 +1,5 @@
 import { defineSettings } from '../define-settings.ts';
-import { flag, integer, number, pattern } from '../value-types.ts';
+import { flag, integer, number, pattern, timerMs } from '../value-types.ts';
 
 /** How predictions are queued, shared and reported. A model's own limits are in its `model.json5`. */
 export const predictions = defineSettings({
@@ -14,7 +14,7 @@ export const predictions = defineSettings({
   maxWaitMs: {
     name: 'INFERQL_MAX_WAIT_MS',
     formerNames: ['MAX_WAIT_MS'],
-    type: integer({ min: 1 }),
+    type: timerMs(),
     default: 60_000,
     unit: 'ms',
     description: 'Maximum time that a mutation waits for its result. The prediction continues after that.',
@@ -65,7 +65,7 @@ export const predictions = defineSettings({
   positionIntervalMs: {
     name: 'INFERQL_POSITION_INTERVAL_MS',
     formerNames: ['POSITION_INTERVAL_MS'],
-    type: integer({ min: 1 }),
+    type: timerMs(),
     default: 500,
     unit: 'ms',
     description: 'Minimum time between two queue positions sent to one subscription.',
@@ -74,7 +74,7 @@ export const predictions = defineSettings({
   auditIntervalMs: {
     name: 'INFERQL_AUDIT_INTERVAL_MS',
     formerNames: ['AUDIT_INTERVAL_MS'],
-    type: integer({ min: 1 }),
+    type: timerMs(),
     default: 2_000,
     unit: 'ms',
     description: 'How often a server checks whether it missed messages about open predictions.',

@@ -1,5 +1,5 @@
 import { defineSettings } from '../define-settings.ts';
-import { integer, list, text } from '../value-types.ts';
+import { list, text, timerMs } from '../value-types.ts';
 
 /** The workers and their engines. */
 export const worker = defineSettings({
@@ -15,7 +15,7 @@ export const worker = defineSettings({
   engineTimeLimitMs: {
     name: 'INFERQL_ENGINE_TIME_LIMIT_MS',
     formerNames: ['ENGINE_TIME_LIMIT_MS'],
-    type: integer({ min: 1 }),
+    type: timerMs(),
     default: 60_000,
     unit: 'ms',
     description: 'Time limit for one batch. An engine that takes longer is killed and restarted.',
@@ -23,7 +23,7 @@ export const worker = defineSettings({
   },
   engineLoadLimitMs: {
     name: 'INFERQL_ENGINE_LOAD_LIMIT_MS',
-    type: integer({ min: 1 }),
+    type: timerMs(),
     default: 300_000,
     unit: 'ms',
     description: 'Time limit for loading a model. Raise it for very large models on a slow disk.',
@@ -32,7 +32,7 @@ export const worker = defineSettings({
   drainLimitMs: {
     name: 'INFERQL_DRAIN_LIMIT_MS',
     formerNames: ['DRAIN_LIMIT_MS'],
-    type: integer({ min: 1 }),
+    type: timerMs(),
     default: 25_000,
     unit: 'ms',
     description:

@@ -36,6 +36,7 @@ test.each([
   [{ models: 'm', prefix: '' }, /option 'prefix' is ""\. Expected a string that is not empty/],
   [{ models: 'm', stateDir: 5 }, /option 'stateDir' is 5\. Expected a string/],
   [{ models: 'm', engineTimeLimitMs: '60s' }, /option 'engineTimeLimitMs' is "60s"\. Expected a whole number/],
+  [{ models: 'm', engineLoadLimitMs: 3e9 }, /option 'engineLoadLimitMs' is 3000000000\. Expected .* to 2000000000/],
   [{ models: 'm', drainLimitMs: -1 }, /option 'drainLimitMs' is -1\. Expected a whole number/],
   [{ models: 'm', engineThreads: 0 }, /option 'engineThreads' is 0\. Expected a whole number/],
   [{ models: 'm', logger: {} }, /option 'logger' is an object\. Expected a pino logger/],

@@ -101,12 +101,12 @@ export class EngineProcess {
   #load(limitMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       let isLate = false;
-      const timer = setTimeout(() => {
+      const timer = startDeadline(limitMs, () => {
         isLate = true;
         this.#child.kill('SIGKILL');
-      }, limitMs);
+      });
       const settle = (act: () => void) => {
-        clearTimeout(timer);
+        timer.clear();
         act();
       };
       this.#loading = {
