@@ -28,8 +28,6 @@ function roleOptions(role: ConnectionRole): Options {
     keepAlive: 5_000,
     // Soon enough for a restarted Redis, rare enough for one that stays away.
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
-    // A failover leaves the old master read-only: look for the new one.
-    reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
   };
   switch (role) {
     case 'request':
@@ -47,12 +45,24 @@ function roleOptions(role: ConnectionRole): Options {
 }
 
 /**
- * Opens a connection.
+ * Opens a connection. It emits `refused`, with the error, if Redis is read-only: the commands are sent again, and nothing else shows it.
  * @param url as `parseRedisUrl` takes it
  * @throws TypeError if the URL has another form
  */
 export function connectRedis(url: string, role: ConnectionRole): RedisConnection {
-  const options = roleOptions(role);
+  const connection = openConnection(url, {
+    ...roleOptions(role),
+    // A failover leaves the old master read-only: look for the new one.
+    reconnectOnError(error) {
+      if (!error.message.startsWith('READONLY')) return false;
+      connection.emit('refused', error);
+      return 2;
+    },
+  });
+  return connection;
+}
+
+function openConnection(url: string, options: Options): RedisConnection {
   const address = parseRedisUrl(url);
   const { username, password, tls, family, db, hosts } = address;
   const access = {

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { startTestRedis } from '@inferql/testing/redis/redis-server';
+import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
-import { connectRedis } from './connection.ts';
+import { type ConnectionRole, connectRedis } from './connection.ts';
 import { findCure, logConsole, reportConnections } from './outage-report.ts';
 
 const closers: (() => unknown)[] = [];
@@ -17,11 +18,11 @@ interface Line {
   cure?: string;
 }
 
-/** Two connections, as a server has, and what was logged about them. */
-function watch(url: string) {
+/** Connections, by default as a server has, and what was logged about them. */
+function watch(url: string, roles: ConnectionRole[] = ['request', 'subscriber']) {
   const lines: Line[] = [];
   const note = (level: string) => (fields: object, message: string) => lines.push({ level, message, ...fields });
-  const connections = (['request', 'subscriber'] as const).map((role) => connectRedis(url, role));
+  const connections = roles.map((role) => connectRedis(url, role));
   for (const connection of connections) closers.push(() => connection.disconnect());
   let errors = 0;
   for (const connection of connections) connection.on('error', () => errors++);
@@ -90,6 +91,30 @@ describe('a Redis that refuses is reported in one line with its message and the 
     await expect.poll(() => shown().length).toBe(2);
     expect(shown()[1]).toMatchObject({ level: 'info', message: 'Redis available again' });
   });
+});
+
+test('a Redis that is read-only is reported once, until it accepts what was sent', async () => {
+  const redis = await startTestRedis();
+  closers.push(() => redis.stop());
+  const admin = connectRedis(redis.url, 'work') as Redis;
+  closers.push(() => admin.disconnect());
+  await admin.replicaof('127.0.0.1', 1);
+  const { connections, shown } = watch(redis.url, ['work']);
+  let refusals = 0;
+  connections[0]!.on('refused', () => refusals++);
+  const written = connections[0]!.set('key', 'value');
+  await expect.poll(() => refusals, { timeout: 20_000 }).toBeGreaterThan(5);
+  expect(shown()).toEqual([
+    expect.objectContaining({
+      level: 'warn',
+      reason: expect.stringContaining('READONLY'),
+      cure: expect.stringContaining('replica'),
+    }),
+  ]);
+  await admin.replicaof('NO', 'ONE');
+  expect(await written).toBe('OK');
+  await expect.poll(() => shown().length, { timeout: 20_000 }).toBe(2);
+  expect(shown()[1]).toMatchObject({ level: 'info', message: 'Redis available again' });
 });
 
 test.each([

@@ -15,9 +15,11 @@ const LAST_REMINDER_MS = 3_600_000;
 const ASK_MS = 1_000;
 /** This many connections in a row that were closed before they could be used count as an outage. */
 const CLOSED_IN_A_ROW = 3;
+/** A Redis that refuses commands can be connected to. It is available again if it has not refused any for this long. */
+const ACCEPTED_MS = 2_000;
 
 interface Connection {
-  on(event: 'error', listener: (error: unknown) => void): unknown;
+  on(event: 'error' | 'refused', listener: (error: unknown) => void): unknown;
   on(event: 'ready' | 'close', listener: () => void): unknown;
 }
 
@@ -33,6 +35,7 @@ const CURES: [pattern: RegExp, cure: string][] = [
     'Redis accepts other machines only with a password: set one in Redis and in REDIS_URL, or run Redis on this machine.',
   ],
   [/^-?NOPERM/, "Give InferQL's Redis user the permissions that docs/redis.md lists."],
+  [/^-?READONLY/, 'REDIS_URL names a replica: use the address of its master, or of Sentinel.'],
   [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or stop other clients.'],
   [/ECONNREFUSED|ENOENT/, 'Start Redis there, or correct REDIS_URL.'],
   [/ENOTFOUND|EAI_AGAIN/, 'The name cannot be resolved: correct REDIS_URL.'],
@@ -51,6 +54,8 @@ export function reportConnections(connections: readonly Connection[], url: strin
   let isOut = false;
   let reminderMs = FIRST_REMINDER_MS;
   let reminder: NodeJS.Timeout | undefined;
+  /** Set while it refuses commands. */
+  let refusing: NodeJS.Timeout | undefined;
 
   async function reportOutage(error: unknown): Promise<void> {
     const reason = await findReason(error, url);
@@ -75,8 +80,23 @@ export function reportConnections(connections: readonly Connection[], url: strin
     remindLater(error);
   }
 
+  function end(): void {
+    refusing = undefined;
+    if (!isOut) return;
+    isOut = false;
+    clearTimeout(reminder);
+    reminderMs = FIRST_REMINDER_MS;
+    log.info({ redis: shown }, 'Redis available again');
+  }
+
   for (const connection of connections) {
     let closedInARow = 0;
+    connection.on('refused', (error) => {
+      clearTimeout(refusing);
+      refusing = setTimeout(end, ACCEPTED_MS);
+      refusing.unref();
+      begin(error);
+    });
     connection.on('error', (error) => {
       log.debug({ err: error }, 'Redis connection failed');
       begin(error);
@@ -87,11 +107,7 @@ export function reportConnections(connections: readonly Connection[], url: strin
     });
     connection.on('ready', () => {
       closedInARow = 0;
-      if (!isOut) return;
-      isOut = false;
-      clearTimeout(reminder);
-      reminderMs = FIRST_REMINDER_MS;
-      log.info({ redis: shown }, 'Redis available again');
+      if (refusing === undefined) end();
     });
   }
 }

@@ -137,7 +137,8 @@ test('SIGTERM while a package is pulled ends the worker at once', async () => {
     npm_config_registry: `http://127.0.0.1:${port}/`,
     npm_config_cache: join(repository.folder, 'npm-cache'),
   });
-  const source = { type: 'npm', package: 'tiny', version: '1.2.3', integrity: 'sha512-AA==', model: 'model.json' };
+  const integrity = `sha512-${'A'.repeat(86)}==`;
+  const source = { type: 'npm', package: 'tiny', version: '1.2.3', integrity, model: 'model.json' };
   await mkdir(join(repository.modelsDir, 'pulled'));
   await writeFile(
     join(repository.modelsDir, 'pulled', 'model.json5'),
