@@ -32,7 +32,7 @@ test('a folder that is not a model is logged once, with what makes it one, but n
   await source.list();
   await source.list();
   expect(logged).toEqual([
-    expect.stringMatching(/export has no model\.json5 and is not served: `npm run models -- add /),
+    expect.stringMatching(/export has no model\.json5 and is not served: `npx inferql models add /),
   ]);
   await writeFile(join(modelsDir, 'export', 'model.json5'), '{}');
   expect(await source.list()).toEqual(['export']);
