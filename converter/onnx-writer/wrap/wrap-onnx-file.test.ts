@@ -108,6 +108,13 @@ describe('an ONNX file', () => {
     }
   });
 
+  test('that was wrapped before is wrapped again', async () => {
+    const once = wrapOnnx(denseModel(true), specOf({ activation: 'logits' })).bytes;
+    const twice = wrapOnnx(once, specOf({ activation: 'softmax' }, {}, 'none')).bytes;
+    const pixels = randomPixels(INPUT, 2);
+    expect(await run(twice, pixels)).toEqual(await run(once, pixels));
+  });
+
   test('keeps a fixed batch', async () => {
     const { bytes, classCount } = wrapOnnx(denseModel(true, 1), specOf({ activation: 'logits' }));
     expect(classCount).toBe(4);

@@ -23,6 +23,8 @@ import { checkActivation, findOutput } from './named-outputs.ts';
 import { keepPoolPadding } from './pool-padding.ts';
 
 const { onnx } = onnxProto;
+/** The new name of a value. */
+type Rename = (name: string) => string;
 type InnerGraph = NonNullable<ReturnType<typeof onnx.GraphProto.create>>;
 
 /** The file's own input and output in the wrapped graph. */
@@ -80,10 +82,10 @@ export function wrapOnnx(
   const classCount = output ? (isBinary ? 2 : output.classCount) : 0;
   const ownWeights = moveOwnParts(model, OWN_WEIGHTS);
   relocateExternalFiles(model, new Map(externalFiles.map(({ from, to }) => [from, to])));
-  const names = chooseNames(input, output);
-  rename(graph, names);
+  const renamed = chooseNames(input, output);
+  rename(graph, renamed);
   keepPoolPadding(graph, opset, `${PREFIX}pool`);
-  const backs = named.map(({ declared, found }, i) => namedBack({ input, opset }, declared, found, names, i));
+  const backs = named.map(({ declared, found }, i) => namedBack({ input, opset }, declared, found, renamed, i));
   if (output) {
     const conversion = { from: output.type, to: ELEMENT.float, activation, isBinary, opset };
     const ending = { prefix: 'back', source: OUTPUT, target: 'probabilities', sizes: output.sizes };
@@ -97,11 +99,14 @@ export function wrapOnnx(
 }
 
 /** New names for the values that the wrapper is connected to, or that have the wrapper's names. */
-function chooseNames(input: ImageInput, output: AnswerOutput | undefined): Map<string, string> {
-  const taken = ['image', 'probabilities'].map((name) => [name, `${PREFIX}own_${name}`] as const);
-  const names = new Map([...taken, [input.name, INPUT]]);
-  if (output) names.set(output.name, OUTPUT);
-  return names;
+function chooseNames(input: ImageInput, output: AnswerOutput | undefined): Rename {
+  return (name) => {
+    if (name === input.name) return INPUT;
+    if (name === output?.name) return OUTPUT;
+    // A file that was wrapped before has the wrapper's names.
+    const isTaken = name === 'image' || name === 'probabilities' || name.startsWith(PREFIX);
+    return isTaken ? `${PREFIX}own_${name}` : name;
+  };
 }
 
 /** From the file's output to one that the spec names. */
@@ -109,10 +114,10 @@ function namedBack(
   { input, opset }: { input: ImageInput; opset: number },
   declared: PreparedOutput,
   found: AnswerOutput,
-  names: ReadonlyMap<string, string>,
+  renamed: Rename,
   index: number,
 ): Part {
-  const source = names.get(found.name) ?? found.name;
+  const source = renamed(found.name);
   const ending = { prefix: `output${index}_`, source, target: outputPort(declared.name), sizes: found.sizes };
   const isOfTwo = declared.type === 'labels' && declared.classCount === 2;
   return backNodes(input, ending, {
@@ -198,15 +203,14 @@ function answerOutput(all: AnswerOutput[], spec: ModelSpec, named: readonly Prep
 }
 
 /** Renames values that collide with the wrapper's names, also inside control flow, whose graphs may refer to values outside. */
-function rename(graph: InnerGraph, names: ReadonlyMap<string, string>): void {
-  const renamed = (name: string) => names.get(name) ?? name;
+function rename(graph: InnerGraph, renamed: Rename): void {
   for (const node of graph.node ?? []) {
     // Nodes' names are for people, and the wrapper's must not collide with them.
     node.name = '';
     node.input = (node.input ?? []).map(renamed);
     node.output = (node.output ?? []).map(renamed);
     for (const { g, graphs } of node.attribute ?? []) {
-      for (const inner of [g, ...(graphs ?? [])]) if (inner) rename(inner as InnerGraph, names);
+      for (const inner of [g, ...(graphs ?? [])]) if (inner) rename(inner as InnerGraph, renamed);
     }
   }
   for (const tensor of graph.initializer ?? []) tensor.name = renamed(tensor.name ?? '');
