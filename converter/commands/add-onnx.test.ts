@@ -230,3 +230,15 @@ describe('models add at a terminal', () => {
     );
   });
 });
+
+test('an ONNX file that names its dimensions, and whose operators do not show their sizes, leaves a guess of the channels', async () => {
+  const model = onnx.ModelProto.decode(encodeClassifier({ front: [['Max', -1e9]] }));
+  const names = ['batch_size', 'num_channels', 'height', 'width'];
+  model.graph!.input![0]!.type!.tensorType!.shape = { dim: names.map((dimParam) => ({ dimParam })) };
+  const file = path.join(repository.root, 'open.onnx');
+  await writeFile(file, onnx.ModelProto.encode(model).finish());
+  await addModel(file, { width: 8, height: 8, normalization: 'unit' }, repository.context);
+  expect(repository.printed.join('\n')).toMatch(
+    /channels +3, nchw, float32 +guessed +the file leaves them open: --channels/,
+  );
+});

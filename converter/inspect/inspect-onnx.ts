@@ -185,7 +185,8 @@ function inputOf(
   const layout = `${channels}, ${input.layout}, ${input.typeName}`;
   if (overrides.layout !== undefined || overrides.channels !== undefined)
     findings.given('channels', layout, '--channels, --layout');
-  else if (input.layoutIsCertain) findings.read('channels', layout, `input ${input.name}`);
+  else if (input.layoutIsCertain && input.channels !== undefined)
+    findings.read('channels', layout, `input ${input.name}`);
   else findings.guessed('channels', layout, 'the file leaves them open: --channels, --layout');
   if (input.batch !== undefined)
     findings.read('batch', `${input.batch}, fixed`, `images are run ${input.batch} at a time, on several threads`);
