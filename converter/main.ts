@@ -92,7 +92,8 @@ program
   .action(async (names: string[], options: { all?: boolean }) => {
     const { modelsDir, stateDir, signal } = context();
     const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);
-    if (chosen.length === 0) throw new ModelError('SPEC_INVALID', `${modelsDir} contains no model`);
+    if (chosen.length === 0)
+      throw new ModelError('SPEC_INVALID', `${modelsDir} contains no model: \`npx inferql models add FILE\` adds one`);
     let refused = 0;
     const onProgress = createProgressPrinter(print);
     for (const name of chosen) {

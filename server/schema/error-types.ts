@@ -44,7 +44,7 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
   RATE_LIMITED:
     'A limit or quota of the tenant, the key or the address is used up, or the caller has too many requests open at once. Try again after `extensions.retryAfterMs`. HTTP status 429 if the response has no data; `viewer` shows what is left.',
   BAD_REQUEST:
-    'The request is malformed: its body, its multipart form, its headers or its address. HTTP status 400; 403 for a WebSocket of another origin, 404 for an unknown address, 417 for an unknown `Expect` header, 421 if the Host header names another host, 426 if a proxy removed the `Upgrade` header.',
+    'The request is malformed: its body, its variables, its multipart form, its headers or its address. HTTP status 400; 403 for a WebSocket of another origin, 404 for an unknown address, 417 for an unknown `Expect` header, 421 if the Host header names another host, 426 if a proxy removed the `Upgrade` header.',
   CSRF_HEADER_MISSING:
     'A mutation or an upload has none of the headers that prevent other web pages from sending it: `x-graphql-yoga-csrf`, `apollo-require-preflight` or `graphql-require-preflight`. HTTP status 403.',
   REQUEST_TIMEOUT: 'The request body stopped arriving, or arrived at less than 1 KB per second. HTTP status 408.',

@@ -48,6 +48,21 @@ test('INFERQL_DEFAULT_MODEL names the model of requests that name none', async (
   expect(queued.data.classifyImage.id).toMatch(/^zebra\./);
 });
 
+const NAMED = 'query ($name: String!) { model(name: $name) { name } }';
+
+test.each([
+  ['an invalid variable', NAMED, { name: 5 }, 'BAD_REQUEST'],
+  ['a missing variable', NAMED, {}, 'BAD_REQUEST'],
+  ['an upload that is text', ENQUEUE, { image: 'cat.jpg' }, 'BAD_REQUEST'],
+  ['an unknown field', '{ nothing }', {}, 'GRAPHQL_VALIDATION_FAILED'],
+  ['a syntax error', '{ models', {}, 'GRAPHQL_PARSE_FAILED'],
+  ['two operations', 'query A { __typename } query B { __typename }', {}, 'OPERATION_RESOLUTION_FAILURE'],
+])('every error has a code: %s', async (_what, query, variables, code) => {
+  const server = await startServer();
+  const { errors } = await server.query(query, variables);
+  expect(errors?.map(({ extensions }) => extensions?.code)).toEqual([code]);
+});
+
 test('what does not exist is null', async () => {
   const server = await startServer();
   await startWorker(server.prefix);

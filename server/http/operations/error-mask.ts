@@ -1,7 +1,7 @@
 /** Decides what an error reveals to clients, and logs the rest. */
 
 import type { LimitState } from '@inferql/queue/access/rate-limiter';
-import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
+import { ERRORS, type ErrorCode, InferqlError } from '@inferql/queue/error-codes';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
@@ -18,8 +18,17 @@ export function maskError(error: unknown): GraphQLError {
   const graphqlError = error instanceof GraphQLError ? error : undefined;
   const original = findOriginal(error);
   if (original instanceof InferqlError) return describe(original, graphqlError);
-  if (original instanceof GraphQLError) return graphqlError ?? original;
+  if (original instanceof GraphQLError) return withCode(graphqlError ?? original);
   return describe(new InferqlError('INTERNAL_SERVER_ERROR'), graphqlError);
+}
+
+/** GraphQL's errors about variables have no code. An error with a path is a resolver's, also of a host application, which decides on its code. */
+function withCode(error: GraphQLError): GraphQLError {
+  if (error.path || error.extensions.code !== undefined) return error;
+  return new GraphQLError(error.message, {
+    ...placeOf(error),
+    extensions: { ...error.extensions, code: 'BAD_REQUEST' satisfies ErrorCode },
+  });
 }
 
 /** Long enough for every message of InferQL; a client's input is not returned in full. */
