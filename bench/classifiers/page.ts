@@ -53,6 +53,8 @@ const EXPLAINED: Readonly<Record<string, readonly [framework: string, served: st
   'ResNetRS152, Keras 2': ['9.6e-5', '9.0e-5'],
   'ResNetRS200, Keras 2': ['2.7e-4', '1.1e-4'],
   'ResNetRS270, Keras 2': ['3.1e-4', '6.6e-4'],
+  'ResNetRS350, Keras 2': ['1.0e-3', '4.8e-4'],
+  'ResNetRS420, Keras 2': ['1.6e-3', '1.6e-3'],
   'RegNetX160, Keras 2': ['8.9e-5', '3.3e-5'],
   'ResNet101, Keras 3': ['1.3e-4', '1.1e-4'],
   'resnet101, PyTorch 2': ['8.9e-5', '8.7e-5'],
