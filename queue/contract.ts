@@ -92,7 +92,11 @@ export const PredictionState = z.object({
   /** True if the result was not computed for this prediction alone: it was shared with another one in flight, or cached. */
   cached: WireFlag.default(false),
   result: jsonText(Result, 'a result').optional(),
-  errorCode: z.enum(ERROR_CODES).optional(),
+  /** Absent as well if a newer release wrote a code that this one does not know: its watchers still learn that the prediction has ended. */
+  errorCode: z
+    .string()
+    .transform((code) => ERROR_CODES.find((known) => known === code))
+    .optional(),
   /** The prediction that this one retries, if an operator retried a dead letter. */
   retryOf: z.string().optional(),
 });
