@@ -78,6 +78,7 @@ const EXPORTER_FAULTS: readonly [says: RegExp, why: string][] = [
     /Unsupported Ops.*PartitionedCall/,
     "Keras 2 compiles grouped convolutions into functions, which tfjs' converter does not take apart",
   ],
+  [/process of the framework was killed/, 'it took more than 22 GB of memory'],
 ];
 
 /** Why a file was not served: what the exporter or the converter said, and the reason of an exporter's fault; undefined if the reason is not known. */
