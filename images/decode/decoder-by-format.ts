@@ -100,8 +100,9 @@ async function openHeic(file: Buffer): Promise<Sharp> {
 async function openTiff(file: Buffer, facts: TiffFacts, options: OpenOptions): Promise<Sharp> {
   const { embeddedJpeg: place } = facts;
   if (place) return openPlain(file.subarray(place.offset, place.offset + place.length), options);
-  if (!isPlainTiff(facts)) return openRaw(await decodeTiff(file, facts, { ...OPTIONS, ...options }));
-  const image = openPlain(fixOrientation(file, facts), options);
+  const fixed = fixOrientation(file, facts);
+  if (!isPlainTiff(facts)) return openRaw(await decodeTiff(fixed, facts, { ...OPTIONS, ...options }));
+  const image = openPlain(fixed, options);
   return isCmykTiff(facts) && options.ignoreIcc ? openRaw(await decodeCmyk(image)) : image;
 }
 

@@ -118,6 +118,20 @@ test.each([0, 9, 65_535])('orientation %i, which does not exist, is ignored', as
   expect([left, right]).toEqual([RED, BLUE]);
 });
 
+test.each(['premultiplied', 'float'])('an orientation that does not exist is ignored in a %s TIFF', async (kind) => {
+  const image = sharp({ create: { width: 64, height: 64, channels: 4, background: '#ff0000' } });
+  const typed = kind === 'float' ? image.removeAlpha().toColourspace('scrgb') : image;
+  const tiff = await typed.tiff({ compression: 'none' }).toBuffer();
+  const { entries, isLittleEndian } = openTiffDirectory(tiff);
+  const write = (wanted: number, value: number) => {
+    const entry = entries.find(({ tag }) => tag === wanted)!;
+    tiff[isLittleEndian ? 'writeUInt16LE' : 'writeUInt16BE'](value, entry.values);
+  };
+  write(274, 9);
+  if (kind === 'premultiplied') write(338, 1);
+  expect((await corners(tiff))[0]).toEqual(RED);
+});
+
 test('the profile of tiles is ignored like that of strips', async () => {
   const image = sharp({ create: { width: 64, height: 64, channels: 3, background: '#804020' } }).withIccProfile('p3');
   const input = { width: 1, height: 1, channels: 3, kernel: 'nearest', resize: 'pillow-nearest' } as const;

@@ -19,8 +19,9 @@ export const isCmykTiff = ({ photometric }: TiffFacts): boolean => photometric =
 
 /** Readers ignore an orientation that does not exist, but the library refuses the file. */
 export function fixOrientation(file: Buffer, { orientation, isLittleEndian }: TiffFacts): Buffer {
+  if (orientation >= 1 && orientation <= 8) return file;
   const entry = openTiffDirectory(file).entries.find(({ tag }) => tag === ORIENTATION);
-  if (!entry || (orientation >= 1 && orientation <= 8)) return file;
+  if (!entry) return file;
   const fixed = Buffer.from(file);
   fixed.fill(0, entry.values, entry.values + entry.bytes);
   fixed[isLittleEndian ? entry.values : entry.values + entry.bytes / entry.count - 1] = 1;
