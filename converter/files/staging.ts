@@ -7,7 +7,8 @@ import { discardFolder, isIntact, sealFolder } from './folder-digests.ts';
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
 /** A folder whose process id does not exist here may belong to another container: give it time. */
 const ABANDONED_AFTER_MS = 10 * 60_000;
-const KEPT_ANEW_MS = 60_000;
+/** A younger folder is not marked as new again. */
+const NEW_FOR_MS = 60_000;
 /** What this process has created. In a container, the process before it may have had the same id. */
 const own = new Set<string>();
 
@@ -75,7 +76,7 @@ export async function keepFolder(folder: string): Promise<void> {
   const now = new Date();
   const { mtimeMs } = await stat(folder);
   // A folder that cannot be written to is not swept, either.
-  if (now.getTime() - mtimeMs > KEPT_ANEW_MS) await utimes(folder, now, now).catch(() => undefined);
+  if (now.getTime() - mtimeMs > NEW_FOR_MS) await utimes(folder, now, now).catch(() => undefined);
 }
 
 /**

@@ -32,7 +32,7 @@ function sizesPerImage({ name, sizes }: Port, graph: OnnxModelGraph, batch: numb
   if (sizes?.length === 1) {
     // A model of a single image may give a row without a batch.
     if (batch === 1) return first === undefined ? undefined : [first];
-    // So does one that was exported with an open batch and one image, of which it drops every dimension of 1.
+    // So may one that was exported with one image and an open batch, if it drops all dimensions of 1.
     if (batch === undefined && first !== undefined) return [first];
     return batch === undefined && dropsDimensions(graph, name) ? undefined : [];
   }

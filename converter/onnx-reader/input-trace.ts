@@ -4,7 +4,7 @@ import type { Statistics } from './trained-values.ts';
 /** One operator of a graph of any format, in ONNX' words. */
 export interface TraceNode {
   op: string;
-  /** With those of the values outside that graphs inside of it read. */
+  /** Then the values of the graph that its inner graphs read. */
   inputs: readonly string[];
   outputs: readonly string[];
   /** Undefined or empty for ONNX' own operators. */

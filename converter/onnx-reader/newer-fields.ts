@@ -21,7 +21,7 @@ interface MessageType<T extends object> {
  * functions, without which they calculate something else, and the overloads that tell functions of one name apart.
  */
 export function keepNewerFields({ NodeProto, FunctionProto }: Onnx): void {
-  // Up to docString, and to domain.
+  // The last field that each knows is `domain`.
   keepAbove(NodeProto as unknown as MessageType<object>, 7);
   keepAbove(FunctionProto as unknown as MessageType<object>, 10);
 }

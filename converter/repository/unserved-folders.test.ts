@@ -31,7 +31,7 @@ test('a folder that is not served says why, and what makes it a model', async ()
   await makeFolder('net', 'model.json5');
   await makeFolder('code', 'engine.js');
   await makeFolder('samples', 'cat.png');
-  await makeFolder('.adding-7', 'model.json');
+  await makeFolder('.staging-7-0000000a', 'model.json');
   await writeFile(path.join(modelsDir, 'readme.txt'), 'text');
   const lines = await describeOddFolders(modelsDir);
   expect(lines).toHaveLength(3);
