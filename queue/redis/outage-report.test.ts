@@ -1,8 +1,8 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:net';
 import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import type { Redis } from 'ioredis';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type ConnectionRole, connectRedis } from './connection.ts';
 import { findCure, logConsole, reportConnections } from './outage-report.ts';
 
@@ -115,6 +115,22 @@ test('a Redis that is read-only is reported once, until it accepts what was sent
   expect(await written).toBe('OK');
   await expect.poll(() => shown().length, { timeout: 20_000 }).toBe(2);
   expect(shown()[1]).toMatchObject({ level: 'info', message: 'Redis available again' });
+});
+
+test('a Redis that was read-only and then cannot be reached is not reported as available before a connection is', async () => {
+  vi.useFakeTimers();
+  closers.push(() => vi.useRealTimers());
+  const messages: string[] = [];
+  const note = (_fields: object, message: string) => void messages.push(message);
+  const connection = new EventEmitter();
+  reportConnections([connection], 'redis://127.0.0.1:1', { warn: note, info: note, debug: () => undefined });
+  connection.emit('refused', new Error("READONLY You can't write against a read only replica."));
+  connection.emit('close');
+  connection.emit('error', new Error('connect ECONNREFUSED 127.0.0.1:1'));
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(messages).toEqual(['Redis unavailable; retrying']);
+  connection.emit('ready');
+  expect(messages).toEqual(['Redis unavailable; retrying', 'Redis available again']);
 });
 
 test.each([

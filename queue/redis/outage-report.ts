@@ -89,6 +89,13 @@ export function reportConnections(connections: readonly Connection[], url: strin
     log.info({ redis: shown }, 'Redis available again');
   }
 
+  /** A lost connection: now only the next one shows that Redis is available. */
+  function lose(error: unknown): void {
+    clearTimeout(refusing);
+    refusing = undefined;
+    begin(error);
+  }
+
   for (const connection of connections) {
     let closedInARow = 0;
     connection.on('refused', (error) => {
@@ -99,11 +106,11 @@ export function reportConnections(connections: readonly Connection[], url: strin
     });
     connection.on('error', (error) => {
       log.debug({ err: error }, 'Redis connection failed');
-      begin(error);
+      lose(error);
     });
     // A Redis that accepts the connection and closes it causes no error.
     connection.on('close', () => {
-      if (++closedInARow >= CLOSED_IN_A_ROW) begin(new Error('Connection is closed'));
+      if (++closedInARow >= CLOSED_IN_A_ROW) lose(new Error('Connection is closed'));
     });
     connection.on('ready', () => {
       closedInARow = 0;
