@@ -1,7 +1,7 @@
 /** Predictions without HTTP and GraphQL, for host applications. */
 import { DEFAULT_TOP_K, type PredictionState, Priority } from '@inferql/queue/contract';
-import { ERRORS } from '@inferql/queue/error-codes';
 import type { Principal } from '../access/principal.ts';
+import { errorOf } from '../predictions/prediction-error.ts';
 import type { Services } from '../resolver-services.ts';
 import { fileFromBytes } from '../uploads/file-from-bytes.ts';
 import {
@@ -82,7 +82,7 @@ export async function* followSubmission(
 }
 
 function describe(state: PredictionState, position: number | undefined, topK: number): PredictionEvent {
-  const { id, model, version, status, attempts, cached, result, errorCode } = state;
+  const { id, model, version, status, attempts, cached, result } = state;
   return {
     id,
     model,
@@ -90,7 +90,7 @@ function describe(state: PredictionState, position: number | undefined, topK: nu
     status,
     queuePosition: position,
     result: result && { labels: result.labels.slice(0, topK) },
-    error: errorCode && { code: errorCode, message: ERRORS[errorCode].message },
+    error: errorOf(state),
     attempts,
     cached,
   };

@@ -1,6 +1,7 @@
 /** The type `Prediction`, its queries, mutation and subscription. */
 import { isTerminal, type PREDICTION_STATUSES, type PRIORITIES } from '@inferql/queue/contract';
 import { ERRORS, type ErrorCode } from '@inferql/queue/error-codes';
+import { errorOf } from '../predictions/prediction-error.ts';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './error-types.ts';
 import { fromState, type PredictionNode, viewPrediction } from './prediction-node.ts';
@@ -92,11 +93,7 @@ export const Prediction = builder.objectRef<PredictionNode>('Prediction').implem
       type: PredictionError,
       nullable: true,
       description: 'Why there is no result. Null until the prediction has ended, and if it succeeded or was canceled.',
-      resolve: fromState(({ errorCode, status }) => {
-        const code =
-          errorCode ?? (status === 'EXPIRED' ? 'DEADLINE_EXCEEDED' : status === 'FAILED' ? 'MODEL_FAILED' : undefined);
-        return code ? { code, message: ERRORS[code].message } : null;
-      }),
+      resolve: fromState((state) => errorOf(state) ?? null),
     }),
   }),
 });
