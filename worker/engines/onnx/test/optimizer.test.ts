@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from '@inferql/testing/until';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { buildEngines } from '../../process/compiled-engine.fixture.ts';
 
@@ -40,15 +41,11 @@ async function listOptimizers(): Promise<number[]> {
   return pids.filter((_pid, at) => lines[at]!.includes('optimize-main') && lines[at]!.includes(folder));
 }
 
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
-}
-
 test('an engine that is killed leaves no optimizer', async () => {
   findFile(600_000);
-  await until(async () => (await listOptimizers()).length === 1);
+  await until(listOptimizers, ({ length }) => length === 1);
   host.kill('SIGKILL');
-  await until(async () => (await listOptimizers()).length === 0);
+  await until(listOptimizers, ({ length }) => length === 0);
 });
 
 test('after half of the time for loading the model is loaded as it is, and nothing is left', async () => {
