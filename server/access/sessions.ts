@@ -1,5 +1,6 @@
 /** Open subscriptions and WebSockets by credential, which end when the credential ends. */
 import { InferqlError } from '@inferql/queue/error-codes';
+import { MAX_TIMER_MS } from '@inferql/settings/value-types';
 import type { Logger } from 'pino';
 import type { Authenticator } from './authenticate.ts';
 import { acceptedUntilMs, type Principal } from './principal.ts';
@@ -16,9 +17,6 @@ interface Group {
   sessions: Set<Session>;
   expiry: NodeJS.Timeout | undefined;
 }
-
-/** A longer timer would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 interface SessionsOptions {
   authenticator: Pick<Authenticator, 'authenticateAgain'>;

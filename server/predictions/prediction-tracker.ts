@@ -5,6 +5,7 @@ import { EXPIRE_BATCH_SIZE } from '@inferql/queue/lua/lua-steps';
 import type { EventChannel, EventListener } from '@inferql/queue/predictions/event-channel';
 import type { Producer } from '@inferql/queue/predictions/producer';
 import type { ReportUnreadable } from '@inferql/queue/redis/unreadable-records';
+import { MAX_TIMER_MS } from '@inferql/settings/value-types';
 import type { Logger } from 'pino';
 import type { PredictionListener } from './prediction-listener.ts';
 
@@ -31,8 +32,6 @@ const SUBSCRIBE_LIMIT_MS = 2_000;
 const READ_BATCH_SIZE = 500;
 /** An overdue prediction that no step has ended yet is checked again after this. */
 const OVERDUE_RETRY_MS = 250;
-/** A longer timer would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** With many open predictions, positions are reported less often: the interval is at least this many milliseconds per open prediction. */
 const POSITION_COST_MS = 0.5;
 
@@ -296,6 +295,5 @@ export class PredictionTracker {
  * may have the revision of a state before it.
  */
 function isNewer(state: PredictionState, known: PredictionState): boolean {
-  if (isTerminal(known.status)) return false;
-  return isTerminal(state.status) || state.revision > known.revision;
+  return !isTerminal(known.status) && (isTerminal(state.status) || state.revision > known.revision);
 }
