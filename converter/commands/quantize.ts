@@ -6,7 +6,7 @@ import { readSample, varySamples } from '../files/sample-images.ts';
 import type { ModelRunner, OnnxSession } from '../model-process/model-runner.ts';
 import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
 import { outputPort } from '../onnx-writer/output-port.ts';
-import { calibrate, MAX_CALIBRATION_IMAGES } from '../onnx-writer/quantize/calibrate.ts';
+import { calibrate } from '../onnx-writer/quantize/calibrate.ts';
 import type { Calibration } from '../onnx-writer/quantize/calibration-ranges.ts';
 import { CALIBRATION_FILE, type PreparedModel, prepareModel } from '../prepared-model.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
@@ -22,6 +22,9 @@ const WORTHWHILE = { speedup: 1.2, agreement: 0.95 };
 const SAMPLES_HEADROOM = 1.2;
 
 const OTHER_QUANTIZATION = 'add the one that onnxruntime.quantization makes of it';
+
+/** More images do not change the ranges by much, and take time. */
+const MAX_CALIBRATION_IMAGES = 64;
 
 /** How an int8 version compares with the float32 version, on images that calibration has not seen. */
 export interface QuantizeReport {

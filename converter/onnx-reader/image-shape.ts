@@ -44,3 +44,17 @@ export function shapeRows(sizes: Sizes, { width, height, channels, layout }: Ima
   const shape = layout === 'nchw' ? [depth, height, width] : [height, width, depth];
   return { sizes: [batch, ...shape], without: 'shape' };
 }
+
+/** Where the channels are, if exactly one of the two places has a size that channels have. */
+export function layoutOfSizes([, second, , fourth]: readonly (number | undefined)[]): Layout | undefined {
+  const isChannels = (size: number | undefined) => size === 1 || size === 3 || size === 4;
+  if (isChannels(second) === isChannels(fourth)) return undefined;
+  return isChannels(second) ? 'nchw' : 'nhwc';
+}
+
+/** Where the channels are by the names that the file gives its dimensions, if it leaves their sizes open. */
+export function layoutOfNames([, second, , fourth]: readonly (string | undefined)[]): Layout | undefined {
+  const isChannels = (name: string | undefined) => /^(c|((num|in)_?)?channels?)$/i.test(name ?? '');
+  if (isChannels(second) === isChannels(fourth)) return undefined;
+  return isChannels(second) ? 'nchw' : 'nhwc';
+}

@@ -4,7 +4,14 @@ import { KERAS_EXPORT, ONE_IMAGE, TF2ONNX_COMMAND } from '../export-advice.ts';
 import { type AnswerOutput, toAnswer } from './answer-outputs.ts';
 import { readConstants } from './constants.ts';
 import type { OnnxModel, OnnxModelGraph } from './decode-onnx.ts';
-import { completeSizes, type ImageShape, type MissingDimension, shapeRows } from './image-shape.ts';
+import {
+  completeSizes,
+  type ImageShape,
+  layoutOfNames,
+  layoutOfSizes,
+  type MissingDimension,
+  shapeRows,
+} from './image-shape.ts';
 import { innerGraphs, valuesRead } from './inner-graphs.ts';
 import { type InputTrace, type Layout, type TraceNode, traceInput } from './input-trace.ts';
 import { findFront, type ModelFront } from './model-front.ts';
@@ -217,16 +224,4 @@ function layoutOf(
   // Rows do not show where the channels of color images are.
   if (without === 'shape') return sizes[3] === 1 ? 'nhwc' : undefined;
   return trace.layout ?? layoutOfSizes(sizes) ?? layoutOfNames(names);
-}
-
-function layoutOfSizes([, second, , fourth]: readonly (number | undefined)[]): Layout | undefined {
-  const isChannels = (size: number | undefined) => size === 1 || size === 3 || size === 4;
-  if (isChannels(second) === isChannels(fourth)) return undefined;
-  return isChannels(second) ? 'nchw' : 'nhwc';
-}
-
-function layoutOfNames([, second, , fourth]: readonly (string | undefined)[]): Layout | undefined {
-  const isChannels = (name: string | undefined) => /^(c|((num|in)_?)?channels?)$/i.test(name ?? '');
-  if (isChannels(second) === isChannels(fourth)) return undefined;
-  return isChannels(second) ? 'nchw' : 'nhwc';
 }

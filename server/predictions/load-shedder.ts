@@ -1,9 +1,10 @@
 /** Refuses images before they are decoded if the queue is known to be full. */
-import type { QueueState, ServedModel } from '@inferql/queue/contract';
+import type { ServedModel } from '@inferql/queue/contract';
 import { ANONYMOUS_TENANT, imageByteLength } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { LRUCache } from 'lru-cache';
 import type { ModelCache } from './model-cache.ts';
+import { estimateRetryMs, MIN_RETRY_MS } from './retry-after.ts';
 
 /** After a refusal, free places are checked before decoding for this long. */
 const OVERLOAD_MS = 5_000;
@@ -11,8 +12,6 @@ const OVERLOAD_MS = 5_000;
 const SAMPLE_AGE_MS = 20;
 /** An even older snapshot decides nothing: the request waits for a new one. */
 const SAMPLE_MAX_AGE_MS = 500;
-const MIN_RETRY_MS = 1_000;
-const MAX_RETRY_MS = 60_000;
 
 /** The tenant that requests a slot, and the share of a queue that it may fill alone. lua/admit.lua has the rule. */
 export interface TenantShare {
@@ -107,10 +106,4 @@ function countRoom(free: number, held: number, queueShare: number): number {
   if (queueShare >= 1) return free;
   const room = Math.ceil(queueShare * free - (1 - queueShare) * held - 1e-9);
   return Math.min(free, held === 0 ? Math.max(1, room) : room);
-}
-
-/** Milliseconds until half of the waiting jobs are done, at the measured rate. */
-function estimateRetryMs({ waiting, capacityPerSecond }: QueueState): number {
-  if (!capacityPerSecond) return MIN_RETRY_MS * 5;
-  return Math.round(Math.min(MAX_RETRY_MS, Math.max(MIN_RETRY_MS, (waiting / capacityPerSecond) * 500)));
 }

@@ -5,9 +5,6 @@ import { writeModel } from '../graph/encode-onnx.ts';
 import type { OnnxGraph, OnnxNode } from '../graph/graph.ts';
 import { type Calibration, tensorsToQuantize } from './calibration-ranges.ts';
 
-/** More images do not change the ranges by much, and take time. */
-export const MAX_CALIBRATION_IMAGES = 64;
-
 /**
  * Runs a float model over images and records the ranges of its tensors.
  * @param images uint8 [height, width, channels] each
