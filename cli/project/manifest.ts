@@ -46,7 +46,8 @@ export function completeManifest(text: string, options: ProjectOptions): Complet
   const installed = { ...readRecord(found?.dependencies), ...readRecord(found?.devDependencies) };
   for (const [field, wanted] of Object.entries({ scripts, dependencies, devDependencies, overrides })) {
     const present = readRecord(found?.[field]);
-    const known = field.endsWith('ependencies') ? installed : present;
+    // npm refuses an override of a package that the project itself depends on.
+    const known = field === 'scripts' ? present : { ...present, ...installed };
     const missing = Object.entries(wanted).filter(([name]) => !Object.hasOwn(known, name));
     if (!found || missing.length === 0) continue;
     manifest[field] = { ...present, ...Object.fromEntries(missing) };

@@ -37,6 +37,15 @@ test('a new project has a model, valid settings, and the packages of this versio
   expect(findSettingMistakes(env)).toEqual([]);
 });
 
+test('a folder is created with its parents', async () => {
+  const { written } = await writeProject(join(dir, 'some/where'), '1.2.3', modelsDir);
+  expect(written).toContain('package.json');
+});
+
+test('a folder that cannot be created ends with the reason', async () => {
+  await expect(writeProject('/proc/shop', '1.2.3', modelsDir)).rejects.toThrow("mkdir '/proc");
+});
+
 test('its front end compiles in strict mode', () => {
   const tsc = join(projectDir, 'node_modules/typescript/bin/tsc');
   const options = ['-p', join(dir, 'tsconfig.json'), '--allowImportingTsExtensions'];
@@ -91,6 +100,15 @@ test('an existing package.json keeps all it has, and gets the scripts and packag
   // Its other packages may need their install scripts.
   expect(written).not.toContain('.npmrc');
   expect((await writeProject(existing, '1.2.3', modelsDir)).added).toEqual([]);
+});
+
+test('a package that the project depends on gets no override, which npm would refuse', async () => {
+  const existing = mkdtempSync(join(dir, 'direct-'));
+  const path = join(existing, 'package.json');
+  writeFileSync(path, JSON.stringify({ dependencies: { protobufjs: '^8.0.0' } }));
+  const { added } = await writeProject(existing, '1.2.3', modelsDir);
+  expect(added).not.toContain('overrides.protobufjs');
+  expect(JSON.parse(readFileSync(path, 'utf8'))).not.toHaveProperty('overrides');
 });
 
 test.each([

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { completeManifest, printManifest } from './manifest.ts';
@@ -22,6 +23,7 @@ export interface Written {
 export async function writeProject(dir: string, version: string, modelsDir: string): Promise<Written> {
   const options = { name: toPackageName(basename(dir)), version };
   const found: Written = { written: [], kept: [], added: [], start: 'npm start' };
+  await makeFolder(dir);
   for (const [path, text] of Object.entries(listProjectFiles(options))) {
     // The other packages of an existing project may need their install scripts.
     if (path === '.npmrc' && !found.written.includes('package.json')) continue;
@@ -40,6 +42,13 @@ export async function writeProject(dir: string, version: string, modelsDir: stri
   if (!isThere) await cp(join(modelsDir, 'resnet50'), model, { recursive: true });
   (isThere ? found.kept : found.written).push('models/resnet50');
   return found;
+}
+
+/** Node's recursive mkdir never ends if the parent is there and says ENOENT, as /proc does. */
+async function makeFolder(dir: string): Promise<void> {
+  if (existsSync(dir)) return;
+  await makeFolder(dirname(dir));
+  await mkdir(dir);
 }
 
 async function addToManifest(path: string, options: ProjectOptions): Promise<Pick<Written, 'added' | 'start'>> {
