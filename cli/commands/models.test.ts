@@ -14,13 +14,15 @@ beforeEach(() => {
   printed = [];
 });
 
-async function forget(...words: string[]): Promise<string> {
+const forget = (...words: string[]) => runModels('forget', ...words, '--redis', used.server.url);
+
+async function runModels(...words: string[]): Promise<string> {
   const screen = { print: (line: string) => printed.push(line) };
-  const program = new Command().exitOverride();
+  const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
   const { signal } = new AbortController();
   addModels(program, { env: {}, signal, screen } as unknown as CommandContext);
   try {
-    await program.parseAsync(['models', 'forget', ...words, '--redis', used.server.url], { from: 'user' });
+    await program.parseAsync(['models', ...words], { from: 'user' });
     return printed.join('\n');
   } catch (error) {
     return (error as Error).message;
@@ -59,4 +61,12 @@ test('models forget says why it does not remove a model', async () => {
   await announce('busy').then((busy) => busy.deregister());
   await used.redis.zadd(`${DEFAULT_PREFIX}:{busy}:deadlines`, 1, 'busy.x');
   expect(await forget('busy')).toContain('busy has 1 open prediction:');
+});
+
+test.each([
+  [['typo'], "unknown command 'typo'"],
+  [['list', '--json'], '--json belongs to `inferql models` without a command'],
+  [['--url', 'http://127.0.0.1:1', 'forget', 'net'], '--url belongs to `inferql models` without a command'],
+])('models %j is refused: %s', async (words, message) => {
+  expect(await runModels(...words)).toBe(`error: ${message}`);
 });

@@ -14,7 +14,12 @@ export function addModels(program: Command, context: CommandContext): void {
     .description('List the models of the server; * marks the default. Its commands manage a folder of models.')
     .addOption(urlOption(context.env))
     .option('--json', 'one line of JSON per model')
-    .action(async ({ url, json }: { url: string; json?: true }) => {
+    // What it would refuse as too many arguments is a mistyped command.
+    .allowExcessArguments()
+    .hook('preSubcommand', refuseOptionsOfList)
+    .action(async ({ url, json }: { url: string; json?: true }, { args: [unknown] }: Command) => {
+      if (unknown !== undefined)
+        models.error(`error: unknown command '${safeText(unknown)}'`, { code: 'commander.unknownCommand' });
       const served = await connectServer(context, url, 0).models({ signal: context.signal });
       if (served.length === 0) throw noModelYet(url);
       if (json) {
@@ -56,6 +61,16 @@ export function addModels(program: Command, context: CommandContext): void {
         context.screen.print(`forgot ${safeText(name)}`);
       }),
     );
+}
+
+/** Commander reads them in front of and behind the name of a command, which would ignore them. */
+function refuseOptionsOfList(models: Command): void {
+  for (const option of ['url', 'json']) {
+    if (models.getOptionValueSource(option) === 'cli')
+      models.error(`error: --${option} belongs to \`inferql models\` without a command`, {
+        code: 'commander.unknownOption',
+      });
+  }
 }
 
 function explainRefusal(name: string, outcome: Exclude<ForgetOutcome, { kind: 'forgotten' }>): string {
