@@ -93,7 +93,10 @@ program
     const { modelsDir, stateDir, signal } = context();
     const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);
     if (chosen.length === 0)
-      throw new ModelError('SPEC_INVALID', `${modelsDir} contains no model: \`npx inferql models add FILE\` adds one`);
+      throw new ModelError(
+        'SPEC_INVALID',
+        `${modelsDir} contains no model: \`npx inferql models add FILE --models-dir ${JSON.stringify(modelsDir)}\` adds one`,
+      );
     let refused = 0;
     const onProgress = createProgressPrinter(print);
     for (const name of chosen) {

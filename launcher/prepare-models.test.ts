@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { digestFiles, listFiles } from './build-stamps.ts';
 import { prepareModels } from './prepare-models.ts';
+import { SetupError } from './terminal.ts';
 
 let dir: string;
 let modelsDir: string;
@@ -20,11 +21,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Prepares the models with a converter that only counts its runs. */
-async function prepare(): Promise<number> {
+/** Prepares the models with a converter that only counts its runs, and exits with this code. */
+async function prepare(exitCode = 0): Promise<number> {
   const converter = join(dir, 'converter/main.js');
   const runs = join(dir, 'runs');
-  writeFileSync(converter, `require('node:fs').appendFileSync(${JSON.stringify(runs)}, '.')`);
+  writeFileSync(
+    converter,
+    `require('node:fs').appendFileSync(${JSON.stringify(runs)}, '.'); process.exitCode = ${exitCode}`,
+  );
   await prepareModels({
     ...{ dir, modelsDir, converter, converterDir: join(dir, 'converter') },
     ...{ stateDir: join(dir, 'state'), logsDir: join(dir, 'logs'), setupDir: dir },
@@ -41,6 +45,15 @@ test('a model that is a link to a folder is prepared, and again after each chang
   symlinkSync(join(dir, 'elsewhere/linked'), join(modelsDir, 'same'));
   expect(await prepare()).toBe(3);
   expect(await prepare()).toBe(3);
+});
+
+test('if no model is ready, the converter has said why, and its command line is not shown', async () => {
+  await expect(prepare(1)).rejects.toThrow(new SetupError('No model is ready; the reason is above.'));
+});
+
+test('after some were refused, the others are ready, and the next start tries again', async () => {
+  expect(await prepare(2)).toBe(1);
+  expect(await prepare(2)).toBe(2);
 });
 
 test('pipes, and links that lead nowhere or to a folder that contains them, are not read', async () => {

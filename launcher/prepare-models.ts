@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestFiles, listFiles, readStamp, removeStamp, writeStamp } from './build-stamps.ts';
 import { runTool, type ToolFolders } from './run-tool.ts';
+import { SetupError } from './terminal.ts';
 
 const SMALL_FILE_BYTES = 65_536;
 
@@ -16,7 +17,10 @@ export interface ModelFolders extends ToolFolders {
   readonly converter: string;
 }
 
-/** Prepares all models of the repository. Models that are refused are reported by the converter; the others are ready. */
+/**
+ * Prepares all models of the repository. Models that are refused are reported by the converter; the others are ready.
+ * @throws SetupError if no model is ready
+ */
 export async function prepareModels(folders: ModelFolders): Promise<void> {
   const { stateDir, modelsDir, converter } = folders;
   const installedDir = join(stateDir, 'models');
@@ -25,9 +29,10 @@ export async function prepareModels(folders: ModelFolders): Promise<void> {
   if (readStamp(stampPath) === digest) return;
   removeStamp(stampPath);
   const args = ['prepare', '--all', '--models-dir', modelsDir, '--state-dir', stateDir];
-  // 2 means that some were refused and reported, and the others are ready. Refused ones are retried at the next start.
-  const options = { passOutput: true, acceptCodes: [2] };
+  // 1 and 2 follow what the converter reported: no model is ready, or some. Refused ones are retried at the next start.
+  const options = { passOutput: true, acceptCodes: [1, 2] };
   const code = await runTool(folders, 'models', process.execPath, [converter, ...args], options);
+  if (code === 1) throw new SetupError('No model is ready; the reason is above.');
   if (code === 0 && existsSync(installedDir)) writeStamp(stampPath, digest);
 }
 

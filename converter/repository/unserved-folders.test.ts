@@ -22,7 +22,7 @@ async function makeFolder(name: string, ...files: string[]): Promise<void> {
 }
 
 const NO_SPEC =
-  /flowers has no model\.json5 and is not served: `npx inferql models add \S+flowers --name flowers --replace`/;
+  /flowers has no model\.json5 and is not served: `npx inferql models add "(\S+)\/flowers" --models-dir "\1" --name flowers --replace`/;
 
 test('a folder that is not served says why, and what makes it a model', async () => {
   await makeFolder('flowers', 'model.json', 'weights.bin');
@@ -36,7 +36,9 @@ test('a folder that is not served says why, and what makes it a model', async ()
   const lines = await describeOddFolders(modelsDir);
   expect(lines).toHaveLength(3);
   expect(lines[0]).toMatch(/Birds is not served: the names of models have lower-case letters, .* only; rename it$/);
-  expect(lines[1]).toMatch(/My Cats is not served: .*: `npx inferql models add "\S+My Cats" --name NAME`$/);
+  expect(lines[1]).toMatch(
+    /My Cats is not served: .*: `npx inferql models add "(\S+)\/My Cats" --models-dir "\1" --name NAME`$/,
+  );
   expect(lines[2]).toMatch(NO_SPEC);
   expect(await describeOddFolders(path.join(modelsDir, 'nowhere'))).toEqual([]);
 });

@@ -16,6 +16,8 @@ export async function describeOddFolders(modelsDir: string): Promise<string[]> {
     // Folders whose names begin with a dot are being added or replaced.
     if (name.startsWith('.') || NOT_MODELS.has(name)) continue;
     const folder = path.join(modelsDir, name);
+    // The command would otherwise write into the folder that is the default where it is called.
+    const add = `npx inferql models add ${JSON.stringify(folder)} --models-dir ${JSON.stringify(modelsDir)}`;
     const target = await stat(folder).catch(() => undefined);
     if (entry.isSymbolicLink() && target === undefined) {
       lines.push(`${folder} is a link that leads nowhere and is not served: correct it, or remove it`);
@@ -26,13 +28,11 @@ export async function describeOddFolders(modelsDir: string): Promise<string[]> {
     if (!MODEL_NAME.test(name)) {
       lines.push(
         `${folder} is not served: the names of models have lower-case letters, digits, "_" and "-" only${
-          hasSpec ? '; rename it' : `: \`npx inferql models add ${JSON.stringify(folder)} --name NAME\``
+          hasSpec ? '; rename it' : `: \`${add} --name NAME\``
         }`,
       );
     } else if (!hasSpec) {
-      lines.push(
-        `${folder} has no ${SPEC_FILE} and is not served: \`npx inferql models add ${folder} --name ${name} --replace\` writes one`,
-      );
+      lines.push(`${folder} has no ${SPEC_FILE} and is not served: \`${add} --name ${name} --replace\` writes one`);
     }
   }
   return lines.sort();
