@@ -47,7 +47,8 @@ export const connections = defineSettings({
     type: path,
     default: () => path.parse('models')!,
     defaultText: '`models`',
-    description: 'The model repository: one folder per model. If there is none, `inferql serve` serves ResNet50.',
+    description:
+      'The model repository: one folder per model. If it is not set and `models` contains no model, `inferql serve` serves ResNet50.',
     readBy: ['worker', 'launcher', 'cli'],
   },
   logLevel: {
