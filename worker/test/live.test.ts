@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { writeDefaultModel } from '@inferql/converter/repository/default-model';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { writeTinyModel } from '@inferql/testing/data/tiny-model';
+import { until } from '@inferql/testing/until';
 import * as tf from '@tensorflow/tfjs';
 import { expect, onTestFinished, test } from 'vitest';
 import { setUpRepository } from './repository.fixture.ts';
@@ -28,14 +29,8 @@ async function submitAsServer(name: string): Promise<string | undefined> {
   }
 }
 
-/** Reads the models until one fits. */
-async function whenModel(fits: (models: ServedModel[]) => boolean): Promise<ServedModel[]> {
-  for (;;) {
-    const models = await repository.queue.registry.models();
-    if (fits(models)) return models;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
+/** Resolves with the models once they fit. */
+const whenModels = (fits: (models: ServedModel[]) => boolean) => until(() => repository.queue.registry.models(), fits);
 
 test('a model is added, updated and removed under load: no prediction fails, each has its version', async () => {
   await writeTinyModel(repository.modelsDir, 'first', { favorite: 0 });
@@ -63,7 +58,7 @@ test('a model is added, updated and removed under load: no prediction fails, eac
     for (const until = ids.length + more; ids.length < until; ) await repository.queue.end(await whenNext());
   };
   await writeTinyModel(repository.modelsDir, 'second', { favorite: 1 });
-  await whenModel((models) => models.some(({ name }) => name === 'second'));
+  await whenModels((models) => models.some(({ name }) => name === 'second'));
   await repository.queue.model('second');
   const second = await repository.queue.end((await submitAsServer('second'))!);
   expect(second.result!.labels[0]!.name).toBe('green');
@@ -75,13 +70,13 @@ test('a model is added, updated and removed under load: no prediction fails, eac
   await submitted(50);
   await writeTinyModel(repository.modelsDir, 'first', { favorite: 2 });
   const isUpdated = ({ name, version }: ServedModel) => name === 'first' && version !== before.version;
-  const after = (await whenModel((models) => models.some(isUpdated))).find(isUpdated)!;
+  const after = (await whenModels((models) => models.some(isUpdated))).find(isUpdated)!;
   const updated = await repository.queue.end((await submitAsServer('first'))!);
   expect(updated.result!.labels[0]!.name).toBe('blue');
 
   await submitted(50);
   await rm(join(repository.modelsDir, 'first'), { recursive: true });
-  await whenModel((models) => models.every(({ name }) => name !== 'first'));
+  await whenModels((models) => models.every(({ name }) => name !== 'first'));
   await load;
 
   const ends: PredictionState[] = [];
@@ -103,7 +98,7 @@ test('SIGHUP rereads the repository at once, and INFERQL_MODELS limits which mod
   expect((await repository.queue.registry.models()).map(({ name }) => name)).toEqual(['wanted']);
   await writeTinyModel(repository.modelsDir, 'later');
   worker.kill('SIGHUP');
-  await whenModel((models) => models.length === 2);
+  await whenModels((models) => models.length === 2);
   expect((await repository.queue.registry.models()).map(({ name }) => name)).toEqual(['later', 'wanted']);
 });
 
