@@ -2,6 +2,8 @@
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect, test } from 'vitest';
+import { GraphWriter } from '../golden/graph-writer.fixture.ts';
+import { conv } from '../golden/graphs.fixture.ts';
 import { addModel } from './add.ts';
 import { listModels } from './command-context.ts';
 import { compareWithTfjs } from './compare.ts';
@@ -120,4 +122,17 @@ test('a converted model whose answers differ from those of tfjs is rejected', as
   repository.printed.length = 0;
   await compareWithTfjs({ ...second, tfjsPath: path.join(repository.root, 'nowhere.json') }, repository.context);
   expect(repository.printed.join()).toMatch(/not compared with tfjs, which cannot run it/);
+});
+
+test('gives a graph of whole numbers the bytes of images, without a guess', async () => {
+  const g = new GraphWriter();
+  const type = { type: 'DT_INT32' };
+  g.nodes[0]!.attr.dtype = type;
+  const image = g.node('Cast', ['image'], { SrcT: type, DstT: { type: 'DT_FLOAT' } });
+  const features = g.node('Conv2D', [image, g.weights(3, 3, 3, 3)], conv(1, 'SAME'));
+  const { modelJson, weightData } = g.model(g.node('Softmax', [g.node('Mean', [features, g.ints(1, 2)])]));
+  const files = { 'model.json': JSON.stringify(modelJson), 'weights.bin': new Uint8Array(weightData) };
+  const { spec } = await addModel(await writeFiles(path.join(repository.root, 'whole'), files), {}, repository.context);
+  expect(spec.input.normalization).toBe('none');
+  expect(repository.printed.join('\n')).toMatch(/normalization +none \(0\.\.255\) +read +it takes int32/);
 });

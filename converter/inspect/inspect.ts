@@ -6,6 +6,7 @@ import { type InputTrace, traceInput } from '../onnx-reader/input-trace.ts';
 import { findFront } from '../onnx-reader/model-front.ts';
 import { buildGraph } from '../onnx-writer/convert-model.ts';
 import type { OnnxGraph } from '../onnx-writer/graph/graph.ts';
+import { findWholeType } from '../onnx-writer/image-input.ts';
 import { normalizationOf } from '../spec/normalization.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
 import { mayRunOnTfjs } from '../tfjs/keras-models-on-tfjs.ts';
@@ -15,7 +16,7 @@ import { type Companions, readCompanions } from './companion-files.ts';
 import { declareOutputs, namesForLabels, refuseLabelFlags } from './declared-outputs.ts';
 import {
   type ChosenNormalization,
-  chooseEmbedded,
+  chooseEmbeddedOrWhole,
   refuseUnknown,
 } from './embedded-preprocessing/embedded-normalization.ts';
 import { probeConvertedFront } from './embedded-preprocessing/probe-front.ts';
@@ -239,7 +240,7 @@ function normalizationFor(
   const { trace, front } = 'trace' in outcome ? outcome : {};
   const arithmetic = { trace, front: front?.reading };
   // What a file next to the model names may be inside the model: it must not be done twice.
-  const embedded = chooseEmbedded(arithmetic, findings);
+  const embedded = chooseEmbeddedOrWhole(arithmetic, findWholeType(modelJson), findings);
   if (embedded) return embedded;
   if (preprocessing?.normalization !== undefined) {
     const { normalization, normalizationDefault } = preprocessing;

@@ -4,11 +4,11 @@ import type { NormalizationSpec } from '../spec/input-spec.ts';
 import type { Preprocessing } from './companion-files.ts';
 import {
   type ChosenNormalization,
-  chooseEmbedded,
+  chooseEmbeddedOrWhole,
   refuseUnknown,
 } from './embedded-preprocessing/embedded-normalization.ts';
 import type { FrontReading } from './embedded-preprocessing/front-readings.ts';
-import { Findings } from './findings.ts';
+import type { Findings } from './findings.ts';
 import { findKerasFamily } from './layer-name-families.ts';
 import { guessNormalization } from './normalization-guess.ts';
 import { describeNormalization, type Overrides, overriddenNormalization } from './overrides.ts';
@@ -34,17 +34,8 @@ export function chooseOnnxNormalization(
     return take(given);
   }
   const isWhole = input.type === ELEMENT.uint8 || input.type === ELEMENT.int32 || input.type === ELEMENT.int64;
-  const shown = new Findings();
-  const embedded = chooseEmbedded({ trace, front }, shown);
-  // Of whole numbers, the arithmetic shows the order of the channels alone.
-  if (embedded && (!isWhole || isOfBytes(embedded.normalization))) {
-    findings.rows.push(...shown.rows);
-    return embedded;
-  }
-  if (isWhole) {
-    findings.read('normalization', describeNormalization('none'), `it takes ${input.typeName}`);
-    return take('none');
-  }
+  const embedded = chooseEmbeddedOrWhole({ trace, front }, isWhole ? input.typeName : undefined, findings);
+  if (embedded) return embedded;
   const ranged = facts.range && normalizationOfPort(facts.range);
   if (ranged !== undefined) {
     findings.read('normalization', describeNormalization(ranged), 'the range of its quantized input');
@@ -75,10 +66,4 @@ export function chooseOnnxNormalization(
     normalization: guessNormalization({ trace, front: seen, family, channels, usual }, findings),
     isGuess: true,
   };
-}
-
-function isOfBytes(normalization: NormalizationSpec): boolean {
-  if (typeof normalization === 'string') return normalization === 'none';
-  const { scale, mean, std } = normalization;
-  return scale === 1 && mean.every((value) => value === 0) && std.every((value) => value === 1);
 }

@@ -16,7 +16,6 @@ import { foldGraph } from './graph/fold-graph.ts';
 import { BATCH, type ElementType, floatTensor, type GraphPort, type OnnxGraph } from './graph/graph.ts';
 import { GraphBuilder, type Value } from './graph/graph-builder.ts';
 import { checkWholeNumbers, normalize, shapeImage } from './image-input.ts';
-import { isFloat } from './keras-layers/config.ts';
 import { convertLayers } from './keras-layers/layers-model.ts';
 import { outputPort } from './output-port.ts';
 import type { Calibration } from './quantize/calibration-ranges.ts';
@@ -97,6 +96,7 @@ export function buildGraph(
   output: OutputSpec & Answers,
   fold = true,
 ): FloatModel {
+  checkWholeNumbers(modelJson, input);
   const builder = new GraphBuilder();
   const image = builder.input(IMAGE_INPUT, 'uint8', [BATCH, input.height, input.width, input.channels]);
   const normalized = normalize(builder, image, input);
@@ -150,8 +150,6 @@ function convertTopology(
 ): Value[] {
   const topology = parseTopology(modelJson.modelTopology);
   const places = placesOf(nameOutputs(topology), wanted);
-  const { dtype } = topology.layers.find(({ name }) => name === topology.inputs[0]?.layer)?.config ?? {};
-  if (!isFloat(dtype)) checkWholeNumbers(input, String(dtype));
   const shaped = shapeImage(builder, image, topology, input);
   const results = convertLayers(builder, topology, dialectOf(modelJson.modelTopology), weights, [shaped]);
   return places.map((at) => results[at]!);
@@ -162,12 +160,10 @@ function convertNodes(
   modelJson: ModelJson,
   weights: Map<string, Weight>,
   image: Value,
-  input: InputSpec,
+  _input: InputSpec,
   wanted: readonly WantedOutput[],
 ): Value[] {
   const graph = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
-  const type = [...graph.nodes.values()].find(({ op }) => op === 'Placeholder')?.attributes.type('dtype') ?? '';
-  if (/^DT_U?INT/.test(type)) checkWholeNumbers(input, type.slice(3).toLowerCase());
   const names = graph.outputs.map(({ name }) => name);
   const refs = placesOf(names, wanted).map((at) => graph.outputs[at]!.ref);
   return convertGraph(builder, graph, weights, image, refs);

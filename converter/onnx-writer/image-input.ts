@@ -2,11 +2,14 @@
 import { ModelError } from '../errors.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
 import { normalizationOf } from '../spec/normalization.ts';
-import type { LayersModel } from '../tfjs/topology.ts';
+import { parseGraph } from '../tfjs/graphdef.ts';
+import { isGraphModel, type ModelJson, signatureOf } from '../tfjs/manifest.ts';
+import { type LayersModel, parseTopology } from '../tfjs/topology.ts';
 import { binary } from './emit/binary.ts';
 import { toFloat } from './emit/named-activations.ts';
 import { BATCH, floatTensor, int64Tensor } from './graph/graph.ts';
 import type { GraphBuilder, Value } from './graph/graph-builder.ts';
+import { isFloat } from './keras-layers/config.ts';
 
 /**
  * The image in the shape that the model takes: some omit the single channel of gray images, or take all pixels in a row.
@@ -33,8 +36,22 @@ export function shapeImage(builder: GraphBuilder, image: Value, topology: Layers
   );
 }
 
+/** The type of a model's input if it is one of whole numbers, such as uint8. */
+export function findWholeType(modelJson: ModelJson): string | undefined {
+  if (isGraphModel(modelJson)) {
+    const { nodes } = parseGraph(modelJson.modelTopology, signatureOf(modelJson));
+    const type = [...nodes.values()].find(({ op }) => op === 'Placeholder')?.attributes.type('dtype') ?? '';
+    return /^DT_U?INT/.test(type) ? type.slice(3).toLowerCase() : undefined;
+  }
+  const { layers, inputs } = parseTopology(modelJson.modelTopology);
+  const { dtype } = layers.find(({ name }) => name === inputs[0]?.layer)?.config ?? {};
+  return isFloat(dtype) ? undefined : String(dtype);
+}
+
 /** @throws ModelError SPEC_INVALID if a model of whole numbers would get others */
-export function checkWholeNumbers(input: InputSpec, type: string): void {
+export function checkWholeNumbers(modelJson: ModelJson, input: InputSpec): void {
+  const type = findWholeType(modelJson);
+  if (type === undefined) return;
   const { mean, scale } = normalizationOf(input);
   if (mean.every((shift) => shift === 0) && scale.every((factor) => factor === 1)) return;
   throw new ModelError('SPEC_INVALID', `input.normalization: expected none, since the model takes ${type}`);

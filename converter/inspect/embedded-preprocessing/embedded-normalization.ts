@@ -3,7 +3,7 @@ import { ModelError } from '../../errors.ts';
 import { type EmbeddedPreprocessing, readEmbedded } from '../../onnx-reader/embedded-preprocessing.ts';
 import type { InputTrace } from '../../onnx-reader/input-trace.ts';
 import type { NormalizationSpec } from '../../spec/input-spec.ts';
-import type { Findings } from '../findings.ts';
+import { Findings } from '../findings.ts';
 import { describeNormalization } from '../overrides.ts';
 import type { FrontReading } from './front-readings.ts';
 
@@ -25,7 +25,7 @@ export interface ModelArithmetic {
  * Chooses what a model's own arithmetic shows.
  * @returns undefined if it shows nothing
  */
-export function chooseEmbedded(arithmetic: ModelArithmetic, findings: Findings): ChosenNormalization | undefined {
+function chooseEmbedded(arithmetic: ModelArithmetic, findings: Findings): ChosenNormalization | undefined {
   const embedded = embeddedOf(arithmetic);
   if (embedded?.normalization !== undefined) return reportEmbedded(embedded, embedded.normalization, findings);
   const { front } = arithmetic;
@@ -40,6 +40,32 @@ export function chooseEmbedded(arithmetic: ModelArithmetic, findings: Findings):
     'the model itself divides each image by its deviation and an epsilon; for bytes, which give nearly the same: --normalization none';
   findings.likely(what, describeNormalization('unit'), why);
   return { normalization: 'unit', isGuess: true };
+}
+
+/**
+ * Chooses the same of a model that may take whole numbers, of which its arithmetic shows the order of the channels alone.
+ * @param wholeType of these numbers, such as uint8
+ */
+export function chooseEmbeddedOrWhole(
+  arithmetic: ModelArithmetic,
+  wholeType: string | undefined,
+  findings: Findings,
+): ChosenNormalization | undefined {
+  if (wholeType === undefined) return chooseEmbedded(arithmetic, findings);
+  const shown = new Findings();
+  const embedded = chooseEmbedded(arithmetic, shown);
+  if (embedded && isOfBytes(embedded.normalization)) {
+    findings.rows.push(...shown.rows);
+    return embedded;
+  }
+  findings.read('normalization', describeNormalization('none'), `it takes ${wholeType}`);
+  return { normalization: 'none', isGuess: false };
+}
+
+function isOfBytes(normalization: NormalizationSpec): boolean {
+  if (typeof normalization === 'string') return normalization === 'none';
+  const { scale, mean, std } = normalization;
+  return scale === 1 && mean.every((value) => value === 0) && std.every((value) => value === 1);
 }
 
 function embeddedOf({ trace, front }: ModelArithmetic): EmbeddedPreprocessing | undefined {
