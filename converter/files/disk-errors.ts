@@ -2,7 +2,7 @@
 
 const WAY_OUT = 'choose folders for models and state with --models-dir and --state-dir';
 
-/** A sentence for a read-only or full disk, or a folder of somebody else; undefined for other errors. */
+/** A sentence for a read-only or full disk, a folder of somebody else, or a path that leads to no folder; undefined for other errors. */
 export function describeDiskError(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
   const { code, path, dest = path ?? 'the disk' } = error as NodeJS.ErrnoException & { dest?: string };
@@ -15,6 +15,9 @@ export function describeDiskError(error: unknown): string | undefined {
     case 'ENOSPC':
     case 'EDQUOT':
       return `no space is left for ${dest}: free some, or ${WAY_OUT}`;
+    case 'ENOTDIR':
+    case 'ELOOP':
+      return `${dest} is not a folder, or leads through something that is not one: ${WAY_OUT}`;
     default:
       return undefined;
   }

@@ -1,6 +1,7 @@
 /** What the commands say if they cannot write. Nobody may write into /sys, not even root. */
 import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -48,3 +49,16 @@ test.skipIf(process.platform !== 'linux')('a full disk is called so, and other e
   expect(describeDiskError(full)).toMatch(/^no space is left for .*: free some, or choose folders/);
   expect(describeDiskError(new Error('no'))).toBeUndefined();
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a path through a file, or a link to nothing, is not called a fault of ours',
+  async () => {
+    const [file, link] = [path.join(root, 'file'), path.join(root, 'link')];
+    writeFileSync(file, '');
+    symlinkSync(path.join(root, 'nothing'), link);
+    for (const place of [path.join(file, 'state'), path.join(link, 'state')]) {
+      const failed = await mkdir(place, { recursive: true }).catch((error: unknown) => error);
+      expect(describeDiskError(failed)).toMatch(/\/(file|link)\/state is not a folder, or leads .*: choose folders/);
+    }
+  },
+);

@@ -63,5 +63,6 @@ export function endWithBody({ method }: Request, response: Response, end: () => 
     },
     { highWaterMark: 0 },
   );
-  return new Response(counted, { status, statusText, headers });
+  // A host's Response, such as Hono's, does not read the Headers that Yoga makes.
+  return new Response(counted, { status, statusText, headers: [...headers] });
 }

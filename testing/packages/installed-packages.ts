@@ -54,8 +54,11 @@ export async function packPackages(folder: string, env: Record<string, string> =
 export async function installPackages(): Promise<Installation> {
   const dir = await makeFolder();
   await linkFiles(await findSharedInstallation([], describeInstallers([])), dir);
+  const models = join(projectDir, '.inferql/models');
+  // Nothing can be made in a folder through a link to one that does not exist yet.
+  await mkdir(models, { recursive: true });
   await mkdir(join(dir, '.inferql'));
-  await symlink(join(projectDir, '.inferql/models'), join(dir, '.inferql/models'));
+  await symlink(models, join(dir, '.inferql/models'));
   return describeInstallation(dir);
 }
 
