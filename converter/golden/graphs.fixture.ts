@@ -19,8 +19,8 @@ function save(write: Write) {
 }
 
 /** A converted graph's output in onnxruntime. */
-export async function convertOnly(write: Write): Promise<Float32Array> {
-  return (await runConverted(save(write), randomPixels(INPUT, 2), INPUT)).probabilities;
+export async function convertOnly(write: Write, input = INPUT): Promise<Float32Array> {
+  return (await runConverted(save(write), randomPixels(input, 2), input)).probabilities;
 }
 
 /**
