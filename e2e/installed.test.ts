@@ -76,17 +76,22 @@ test('inferql init writes a project that runs unchanged: system, types of its la
 
 test('inferql models add makes a folder of models, which inferql serve then serves without being told', async () => {
   const models = join(installed.dir, 'models');
+  // The Redis of the other tests still offers the model that they served a moment ago.
+  const state = { INFERQL_STATE_DIR: join(installed.dir, 'state') };
   try {
     const source = join(installed.dir, 'exported');
     await writeTinyModel(installed.dir, 'exported', { labels: ['red', 'green', 'blue'] });
     await rm(join(source, 'model.json5'));
-    const added = await installed.inferql(['models', 'add', 'exported', '--name', 'tiny', '--normalization', 'unit']);
+    const added = await installed.inferql(
+      ['models', 'add', 'exported', '--name', 'tiny', '--normalization', 'unit'],
+      state,
+    );
     expect([added.code, added.out + added.err]).toEqual([0, expect.stringContaining('added tiny')]);
-    expect((await installed.inferql(['models', 'list'])).out).toMatch(/^tiny /);
+    expect((await installed.inferql(['models', 'list'], state)).out).toMatch(/^tiny /);
     const refused = await installed.inferql(['models', 'add', 'no-such-file.onnx']);
     expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('no-such-file.onnx')]);
 
-    const system = await installed.serve([]);
+    const system = await installed.serve([], state);
     const served = await installed.inferql(['models', '--json'], { INFERQL_URL: system.url });
     expect(
       served.out
