@@ -46,15 +46,19 @@ export function shapeRows(sizes: Sizes, { width, height, channels, layout }: Ima
 }
 
 /** Where the channels are, if exactly one of the two places has a size that channels have. */
-export function layoutOfSizes([, second, , fourth]: readonly (number | undefined)[]): Layout | undefined {
-  const isChannels = (size: number | undefined) => size === 1 || size === 3 || size === 4;
-  if (isChannels(second) === isChannels(fourth)) return undefined;
-  return isChannels(second) ? 'nchw' : 'nhwc';
+export function layoutOfSizes(sizes: readonly (number | undefined)[]): Layout | undefined {
+  return layoutBy(sizes, (size) => size === 1 || size === 3 || size === 4);
 }
 
 /** Where the channels are by the names that the file gives its dimensions, if it leaves their sizes open. */
-export function layoutOfNames([, second, , fourth]: readonly (string | undefined)[]): Layout | undefined {
-  const isChannels = (name: string | undefined) => /^(c|((num|in)_?)?channels?)$/i.test(name ?? '');
+export function layoutOfNames(names: readonly (string | undefined)[]): Layout | undefined {
+  return layoutBy(names, (name) => /^(c|((num|in)_?)?channels?)$/i.test(name ?? ''));
+}
+
+function layoutBy<T>(
+  [, second, , fourth]: readonly T[],
+  isChannels: (dimension: T | undefined) => boolean,
+): Layout | undefined {
   if (isChannels(second) === isChannels(fourth)) return undefined;
   return isChannels(second) ? 'nchw' : 'nhwc';
 }

@@ -1,7 +1,6 @@
 /** Checks of options that a host application passes: each error names the option and what was expected. */
-import { MAX_TIMER_MS } from '@inferql/settings/value-types';
+import type { Expectation } from '@inferql/settings/option-expectations';
 
-export type Expectation = readonly [expected: string, isValid: (value: unknown) => boolean];
 export type Expectations<Options> = Record<keyof Options, Expectation>;
 
 /**
@@ -34,14 +33,6 @@ export function describe(value: unknown): string {
   return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }
 
-export const COUNT: Expectation = [
-  'a whole number over 0',
-  (value) => Number.isSafeInteger(value) && Number(value) > 0,
-];
-export const TIMER_MS: Expectation = [
-  `a whole number from 1 to ${MAX_TIMER_MS}`,
-  (value) => COUNT[1](value) && Number(value) <= MAX_TIMER_MS,
-];
 export const BOOLEAN: Expectation = ['true or false', isBoolean];
 export const FUNCTION: Expectation = ['a function', isFunction];
 

@@ -1,6 +1,7 @@
 /** Checks the options of `createInferQL` and fills in their defaults. */
 import { isRedisUrl } from '@inferql/queue/redis/url';
 import { LIMITS_EXPECTED, readLimitList } from '@inferql/settings/limit-list';
+import { COUNT, TIMER_MS } from '@inferql/settings/option-expectations';
 import { hosts, origins } from '@inferql/settings/origins-and-proxies';
 import { type GraphQLSchema, isSchema } from 'graphql';
 import type { Logger } from 'pino';
@@ -11,7 +12,6 @@ import type { Hooks } from '../predictions/host-hooks.ts';
 import type { InlineOptions } from './inline.ts';
 import {
   BOOLEAN,
-  COUNT,
   checkFields,
   describe,
   type Expectations,
@@ -20,7 +20,6 @@ import {
   isFilledString,
   isFunction,
   isObject,
-  TIMER_MS,
 } from './option-checks.ts';
 import type { InferQLOptions } from './types.ts';
 

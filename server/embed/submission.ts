@@ -1,11 +1,11 @@
 /** Predictions without HTTP and GraphQL, for host applications. */
 import { DEFAULT_TOP_K, type PredictionState, Priority } from '@inferql/queue/contract';
+import { COUNT } from '@inferql/settings/option-expectations';
 import type { Principal } from '../access/principal.ts';
 import { errorOf } from '../predictions/prediction-error.ts';
 import type { Services } from '../resolver-services.ts';
 import { fileFromBytes } from '../uploads/file-from-bytes.ts';
 import {
-  COUNT,
   checkFields,
   describe as describeValue,
   type Expectations,

@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ModelName } from '@inferql/queue/contract';
 import { isRedisUrl } from '@inferql/queue/redis/url';
-import { MAX_TIMER_MS } from '@inferql/settings/value-types';
+import { COUNT, TIMER_MS } from '@inferql/settings/option-expectations';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
 
@@ -50,11 +50,6 @@ export interface ResolvedWorkerOptions {
   log: Logger;
 }
 
-const COUNT = ['a whole number over 0', (value: unknown) => Number.isSafeInteger(value) && Number(value) > 0] as const;
-const TIMER_MS = [
-  `a whole number from 1 to ${MAX_TIMER_MS}`,
-  (value: unknown) => COUNT[1](value) && Number(value) <= MAX_TIMER_MS,
-] as const;
 const TEXT = ['a string that is not empty', (value: unknown) => typeof value === 'string' && value !== ''] as const;
 
 /** What is expected of each option, for messages and checks. */
