@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { waitForExternalRedis } from '@inferql/launcher/redis/external-redis';
-import { BUILT_PATH_FILE, findRedisServer } from '@inferql/launcher/redis/server-program';
+import { BUILT_PATH_FILE, findRedisServer } from '@inferql/launcher/redis/find-redis';
 import { describeListenFailure, findListenFailure } from '@inferql/launcher/supervise/listen-address';
 import { findSettingProblems } from '@inferql/settings/server-settings';
 import { findSettingMistakes, readSettings } from '@inferql/settings/settings';

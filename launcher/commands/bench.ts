@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { readSettings } from '@inferql/settings/settings';
 import { buildBench } from '../build/compile.ts';
 import type { Project } from '../project.ts';
-import { provideRedisServer } from '../redis/server-program.ts';
+import { provideRedisServer } from '../redis/find-redis.ts';
 import { runProgram } from '../run-program.ts';
 import { buildProject, setUpProject, withSetupLock } from '../setup/setup.ts';
 

@@ -1,8 +1,8 @@
 /** `npm start`: sets the clone up and runs the system. */
 import { bundledProgram } from '../build/bundle.ts';
 import type { Project } from '../project.ts';
+import { provideRedisServer } from '../redis/find-redis.ts';
 import { startPrivateRedis } from '../redis/private-redis.ts';
-import { provideRedisServer } from '../redis/server-program.ts';
 import { runSystem } from '../run-system.ts';
 import { setUpProject, withSetupLock } from '../setup/setup.ts';
 

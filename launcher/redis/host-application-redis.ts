@@ -1,8 +1,8 @@
 /** A private Redis for a host application: nothing is installed, nothing is printed. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { BUILT_PATH_FILE, findRedisServer } from './find-redis.ts';
 import { type RunningRedis, startPrivateRedis } from './private-redis.ts';
-import { BUILT_PATH_FILE, findRedisServer } from './server-program.ts';
 
 export interface EmbeddedRedisOptions {
   /** The data are in `redis/` below it. */

@@ -4,7 +4,7 @@ import { settings as definitions, readSettings } from '@inferql/settings/setting
 import { bundledProgram } from '../build/bundle.ts';
 import { buildCode, buildPage, generateDocuments } from '../build/compile.ts';
 import type { Project } from '../project.ts';
-import { provideRedisServer } from '../redis/server-program.ts';
+import { provideRedisServer } from '../redis/find-redis.ts';
 import { runTool } from '../run-tool.ts';
 import { printError } from '../terminal.ts';
 import { provideChromium } from './chromium.ts';

@@ -1,6 +1,6 @@
 /** Callers of a server that does not identify them. Their addresses distinguish them. */
-import { isIP } from 'node:net';
 import type { LimitRules } from '@inferql/queue/access/rate-limiter';
+import { networkOf } from './address-network.ts';
 import { ANONYMOUS, type Principal } from './principal.ts';
 
 /** A random text that the client generates. It separates the client's idempotency keys from those of other anonymous clients. */
@@ -18,18 +18,4 @@ export function describeAnonymous(address: string, clientId: string | undefined,
     rules,
     idempotencyScope: clientId ? `client ${clientId}` : `address ${address}`,
   };
-}
-
-/** One client has a whole /64 of IPv6. */
-function networkOf(address: string): string {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/, '');
-  if (isIP(plain) !== 6) return plain;
-  const [head = '', tail] = plain.replace(/%.*$/, '').split('::');
-  const groups = head.split(':').filter(Boolean);
-  const missing = tail === undefined ? 0 : 8 - groups.length - tail.split(':').filter(Boolean).length;
-  const whole = [...groups, ...Array<string>(missing).fill('0'), ...(tail ?? '').split(':').filter(Boolean)];
-  return whole
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
 }

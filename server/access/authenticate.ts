@@ -5,10 +5,11 @@ import type { LimitRules } from '@inferql/queue/access/rate-limiter';
 import type { TenantSettings } from '@inferql/queue/access/tenant-store';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { CLIENT_ID_HEADER, describeAnonymous } from './anonymous-callers.ts';
+import { hasExpired } from './credential-expiry.ts';
 import { type CustomAuthenticate, type CustomCaller, describeCustomCaller } from './custom-authentication.ts';
 import type { JwtVerifier } from './jwt.ts';
 import { type FoundKey, type KeyCache, whyEnded } from './key-cache.ts';
-import { hasExpired, type Principal } from './principal.ts';
+import type { Principal } from './principal.ts';
 import type { ReadCache } from './read-cache.ts';
 
 export type AuthMode = 'off' | 'off-and-public' | 'keys' | 'jwt' | 'keys+jwt';

@@ -6,7 +6,8 @@ import { ANONYMOUS_TENANT, ModelName, TenantName } from '@inferql/queue/contract
 import { InferqlError } from '@inferql/queue/error-codes';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
-import { CLOCK_TOLERANCE_MS, hasExpired, type Principal } from './principal.ts';
+import { CLOCK_TOLERANCE_MS, hasExpired } from './credential-expiry.ts';
+import type { Principal } from './principal.ts';
 
 /** Keys are fetched again after this; for an unknown key at once, but at most every half minute. */
 const KEYS_MAX_AGE_MS = 10 * 60_000;

@@ -3,7 +3,8 @@ import { InferqlError } from '@inferql/queue/error-codes';
 import { MAX_TIMER_MS } from '@inferql/settings/value-types';
 import type { Logger } from 'pino';
 import type { Authenticator } from './authenticate.ts';
-import { acceptedUntilMs, type Principal } from './principal.ts';
+import { acceptedUntilMs } from './credential-expiry.ts';
+import type { Principal } from './principal.ts';
 
 /** What a caller holds open: a subscription, or a WebSocket. */
 export interface Session {

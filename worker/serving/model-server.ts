@@ -10,6 +10,7 @@ import { type SupervisedEngine, startSupervisedEngine } from '../engines/process
 import type { CoreScheduler } from './core-scheduler.ts';
 import { startModelLoop } from './run-loop.ts';
 import type { ServableModel } from './servable-model.ts';
+import { warmUp } from './warm-up.ts';
 
 export interface ModelServerOptions {
   servable: ServableModel;
@@ -142,22 +143,4 @@ async function chooseEngine({ servable, scheduler, signal, ...options }: ModelSe
     }
   }
   throw new EngineLoadError('unsupported', `no engine can run ${servable.name}: ${refusals.join(' ')}`);
-}
-
-/** The first runs of each batch size allocate memory and tune; no caller should wait for that. */
-async function warmUp(
-  engine: SupervisedEngine,
-  { input, batching }: ServableModel,
-  scheduler: CoreScheduler,
-): Promise<void> {
-  const gray = new Uint8Array(input.width * input.height * input.channels).fill(128);
-  for (const count of new Set([1, batching.maxBatchSize])) {
-    const endRun = await scheduler.take('warm-up');
-    try {
-      const images = Array.from({ length: count }, () => gray);
-      await engine.run(images, engine.hasHeatmaps);
-    } finally {
-      endRun();
-    }
-  }
 }

@@ -1,12 +1,12 @@
 /** Decides what an error reveals to clients, and logs the rest. */
 
-import type { LimitState } from '@inferql/queue/access/rate-limiter';
 import { ERRORS, type ErrorCode, InferqlError } from '@inferql/queue/error-codes';
 import { GraphQLError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import { RateLimitedError } from '../../access/caller-limits.ts';
 import type { Config } from '../../config.ts';
+import { rateLimitHeaders } from '../responses/rate-limit-headers.ts';
 
 /**
  * What a caller sees of an error: those of the table with their code, those of GraphQL as they are, and no detail of all
@@ -90,7 +90,7 @@ function describe(error: InferqlError, at: GraphQLError | undefined): GraphQLErr
   const { httpStatus } = ERRORS[code];
   const headers = {
     ...(retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterMs / 1000)) }),
-    ...(error instanceof RateLimitedError ? describeLimit(error.limit) : {}),
+    ...(error instanceof RateLimitedError ? rateLimitHeaders(error.limit) : {}),
     ...(code === 'UNAUTHENTICATED' ? { 'www-authenticate': 'Bearer' } : {}),
   };
   return new GraphQLError(message, {
@@ -103,16 +103,6 @@ function describe(error: InferqlError, at: GraphQLError | undefined): GraphQLErr
         : { http: { status: httpStatus, ...(Object.keys(headers).length > 0 ? { headers } : {}) } }),
     },
   });
-}
-
-/** As draft-ietf-httpapi-ratelimit-headers has it. */
-function describeLimit({ owner, unit, period, limit, remaining, resetsAtMs }: LimitState): Record<string, string> {
-  const name = `"${owner.replace(/:.*/, '')}-${unit}-${period}"`;
-  const seconds = Math.max(0, Math.ceil((resetsAtMs - Date.now()) / 1_000));
-  return {
-    'ratelimit-policy': `${name};q=${Math.floor(limit)}`,
-    ratelimit: `${name};r=${Math.max(0, Math.floor(remaining))};t=${seconds}`,
-  };
 }
 
 /** An HTTP status other than 200 is for answers without data: with data, an error concerns only its field. */

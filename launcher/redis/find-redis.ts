@@ -1,17 +1,16 @@
-/** Finds a Redis server program, or gets one. */
+/** Finds a Redis server program. If there is none, install-redis.ts gets one. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { OLDEST_REDIS } from '@inferql/queue/redis/version';
-import { findNpm, runTool, type ToolFolders } from '../run-tool.ts';
-import { findOnPath, installSystemPackage } from '../system-packages.ts';
-import { print, SetupError, showStep } from '../terminal.ts';
+import type { ToolFolders } from '../run-tool.ts';
+import { findOnPath } from '../system-packages.ts';
+import { print, SetupError } from '../terminal.ts';
+import { buildFromSource, installFromSystem } from './install-redis.ts';
 
 const NAMES = ['redis-server', 'valkey-server'];
 /** In the state folder. */
 export const BUILT_PATH_FILE = join('redis-binary', 'redis-server.path');
-const BUILT_BY = 'redis-memory-server@0.17.1';
 
 export interface RedisBinaryOptions {
   /** INFERQL_REDIS_SERVER: the program to use. */
@@ -87,47 +86,4 @@ export async function provideRedisServer(
       ...failures.map((failure) => `Tried, and failed: ${failure}`),
     ].join('\n'),
   );
-}
-
-async function installFromSystem(project: ToolFolders, install: RedisBinaryOptions['install']): Promise<void> {
-  const redis = 'redis';
-  const names = {
-    'apt-get': 'redis-server',
-    apk: redis,
-    dnf: redis,
-    yum: redis,
-    zypper: redis,
-    pacman: 'valkey',
-    brew: redis,
-  };
-  await installSystemPackage(project, 'Installing Redis', names, install);
-}
-
-/** @param builtPathFile gets the path of the program */
-async function buildFromSource(project: ToolFolders, builtPathFile: string): Promise<void> {
-  const builtDir = dirname(builtPathFile);
-  mkdirSync(builtDir, { recursive: true });
-  print(`  No Redis was found or installed. Building it from source in ${builtDir}; this takes some minutes.`);
-  const [npm, ...first] = findNpm();
-  const install = [...first, 'install', '--prefix', builtDir, '--ignore-scripts', '--no-save', BUILT_BY];
-  await showStep(`Building Redis (${BUILT_BY})`, async () => {
-    await runTool(project, 'redis-build-install', npm, install);
-    await runTool(project, 'redis-build', process.execPath, [
-      '--input-type=module',
-      '--eval',
-      buildProgram(builtDir, `${builtPathFile}.unfinished`),
-    ]);
-  });
-  renameSync(`${builtPathFile}.unfinished`, builtPathFile);
-}
-
-/** Downloads and compiles Redis, in a separate process that can be ended. @param pathFile gets the program's path */
-function buildProgram(dir: string, pathFile: string): string {
-  const library = pathToFileURL(join(dir, 'node_modules/redis-memory-server/lib/util/RedisBinary.js')).href;
-  return [
-    `import { writeFileSync } from 'node:fs';`,
-    `const { default: library } = await import(${JSON.stringify(library)});`,
-    `const path = await (library.default ?? library).getPath({ downloadDir: ${JSON.stringify(join(dir, 'versions'))} });`,
-    `writeFileSync(${JSON.stringify(pathFile)}, path);`,
-  ].join('\n');
 }
