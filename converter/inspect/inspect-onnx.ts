@@ -6,13 +6,13 @@ import { isNamedEmbedding, refuseDetection } from '../onnx-reader/detectors-and-
 import { type OnnxFacts, readFacts } from '../onnx-reader/inputs-and-outputs.ts';
 import { describeSizes, ELEMENT, NUMBER_TYPES } from '../onnx-reader/ports.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
-import { parseJsonLabels } from '../spec/label-json.ts';
 import { type ModelSpec, parseSpec } from '../spec/spec.ts';
 import type { Companions, Preprocessing, Problem } from './companion-files.ts';
 import { declareOutputs, namesForLabels, type OtherOutput, refuseLabelFlags } from './declared-outputs.ts';
 import { probeFileFront } from './embedded-preprocessing/probe-front.ts';
 import { Findings } from './findings.ts';
 import type { Inspection, InspectionContext } from './inspect.ts';
+import { readOnnxMetadata } from './onnx-metadata.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
 import {
   type Activation,
@@ -24,7 +24,6 @@ import {
 import { activationOfRows, areUnitVectors, type Probe, probeOnnx, scaledSumOf } from './probe-onnx.ts';
 import { type Ask, askOutput } from './questions.ts';
 import { chooseResizing, DEFAULT_SIDE } from './resizing.ts';
-import { readUltralytics } from './ultralytics.ts';
 
 /**
  * Determines the spec of an ONNX file, from the file, from files next to it, and by running it.
@@ -94,27 +93,6 @@ function refuseEmbedding({ output }: ChosenOutput, { rows, classCount }: Probe):
     'SPEC_INVALID',
     `the output ${name} is an embedding and not a score per class (${why}): --outputs ${name}=embedding${output.classCount === undefined ? `:${classCount}` : ''} serves it so, --output ${name} takes it as scores`,
   );
-}
-
-/** What a maker wrote into an ONNX file: class names under one of several keys; ultralytics also the size and the task. */
-function readOnnxMetadata(metadata: ReadonlyMap<string, string>): Companions {
-  const found: Companions = {};
-  for (const key of ['names', 'labels', 'classes', 'class_names', 'classNames', 'id2label', 'label_names']) {
-    const text = metadata.get(key);
-    const names = text === undefined ? undefined : (parseJsonLabels(text) ?? splitNames(text));
-    if (names && !found.labels) found.labels = { names, from: `metadata of the ONNX file (${key})` };
-  }
-  const ultralytics = readUltralytics(metadata, 'metadata of ultralytics');
-  if (ultralytics?.preprocessing) found.preprocessing = ultralytics.preprocessing;
-  return found;
-}
-
-function splitNames(text: string): string[] | undefined {
-  const names = text
-    .trim()
-    .split(/\r?\n|,|;/)
-    .map((name) => name.trim());
-  return names.length > 1 && names.every((name) => name !== '') ? names : undefined;
 }
 
 async function choose(

@@ -1,7 +1,22 @@
 /** Labels in JSON files, and in texts that Python printed. */
+import { parsePythonLiteral } from './python-literal.ts';
 
-/** Names under which tools keep class names in an object. */
-const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNames', 'classes', 'names'];
+/** Names under which tools keep class names in an object, or in an ONNX file's metadata. */
+export const LABEL_KEYS = [
+  ...[
+    'labels',
+    'names',
+    'id2label',
+    'label_names',
+    'class_names',
+    'classNames',
+    'classes',
+    'idx_to_class',
+    'idx2label',
+  ],
+  // Of class indices by name. The ones by index are preferred.
+  ...['class_to_idx', 'class_indices', 'label2id', 'label2idx'],
+];
 
 /**
  * Labels from JSON, or from a list or dict as Python prints it, which exporters write into ONNX files.
@@ -9,12 +24,7 @@ const LABEL_KEYS = ['labels', 'id2label', 'label_names', 'class_names', 'classNa
  * @returns undefined if there are none
  */
 export function parseJsonLabels(text: string, where: 'anywhere' | 'named' = 'anywhere'): string[] | undefined {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text.replace(/^\uFEFF/, ''));
-  } catch {
-    return where === 'anywhere' ? parsePython(text) : undefined;
-  }
+  const raw = parseLiteral(text.replace(/^\uFEFF/, ''));
   if (where === 'anywhere') {
     const direct = toLabels(raw);
     if (direct) return direct;
@@ -23,6 +33,16 @@ export function parseJsonLabels(text: string, where: 'anywhere' | 'named' = 'any
   for (const key of LABEL_KEYS) {
     const labels = toLabels((raw as Record<string, unknown>)[key]);
     if (labels) return labels;
+  }
+  return undefined;
+}
+
+/** Undefined for what is neither JSON nor a literal of Python. */
+function parseLiteral(text: string): unknown {
+  for (const parse of [JSON.parse, parsePythonLiteral]) {
+    try {
+      return parse(text);
+    } catch {}
   }
   return undefined;
 }
@@ -46,20 +66,4 @@ function toLabels(raw: unknown): string[] | undefined {
 
 function isLabels(list: unknown[]): list is string[] {
   return list.length > 0 && list.every((label) => typeof label === 'string');
-}
-
-/** Such as `{0: 'cat', 1: "dog's"}` or `['cat', 'dog']`. */
-function parsePython(text: string): string[] | undefined {
-  const trimmed = text.trim();
-  if (!/^[[({]/.test(trimmed)) return undefined;
-  const string = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/.source;
-  const isDict = trimmed.startsWith('{');
-  const pattern = new RegExp(isDict ? `(\\d+)\\s*:\\s*(?:${string})` : `()(?:${string})`, 'g');
-  const list: string[] = [];
-  let count = 0;
-  for (const [, index = '', single, double] of trimmed.matchAll(pattern)) {
-    list[isDict ? Number(index) : count] = (single ?? double ?? '').replace(/\\(.)/g, '$1');
-    count++;
-  }
-  return list.length === count && isLabels(Array.from(list)) ? list : undefined;
 }

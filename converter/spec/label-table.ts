@@ -6,29 +6,43 @@ const INDEX_COLUMN = /^(class|label|category)?[ _-]?(id|idx|index|number|no|nr)\
 interface Columns {
   nameAt: number;
   indexAt: number;
+  /** Between the cells. */
+  separator: string;
 }
 
 /** The columns that a header names; undefined if it is not the header of a table of classes. */
 export function findColumns(header: string): Columns | undefined {
-  const columns = splitCells(header);
+  const separator = ['\t', ';'].find((one) => header.includes(one)) ?? ',';
+  const columns = splitCells(header, separator);
   const nameAt = columns.findIndex((column) => NAME_COLUMN.test(column));
   const indexAt = columns.findIndex((column, i) => i !== nameAt && INDEX_COLUMN.test(column));
-  return nameAt !== -1 && indexAt !== -1 ? { nameAt, indexAt } : undefined;
+  return nameAt !== -1 && indexAt !== -1 ? { nameAt, indexAt, separator } : undefined;
 }
 
-/** Cells of a row, which may be quoted. */
-function splitCells(line: string): string[] {
-  const cells = line.match(/"(?:[^"]|"")*"|[^",;\t]+/g) ?? [];
-  return cells
-    .map((cell) => cell.trim())
-    .filter((cell) => cell !== '')
-    .map((cell) => unquote(cell).trim());
+/** Cells of a row, which may be quoted. An empty one counts. */
+function splitCells(line: string, separator: string): string[] {
+  const cells: string[] = [];
+  let isQuoted = false;
+  let isEmpty = true;
+  let start = 0;
+  for (let i = 0; i <= line.length; i++) {
+    // Inside a cell that is not quoted, it is a character as any other.
+    if (line[i] === '"' && (isQuoted || isEmpty)) isQuoted = !isQuoted;
+    if (i < line.length && (isQuoted || line[i] !== separator)) {
+      if (line[i] !== ' ') isEmpty = false;
+      continue;
+    }
+    cells.push(unquote(line.slice(start, i).trim()).trim());
+    start = i + 1;
+    isEmpty = true;
+  }
+  return cells;
 }
 
 /** @returns undefined if the rows do not each have a name and a number that counts from 0 or 1 */
-export function readTable(rows: readonly string[], { nameAt, indexAt }: Columns): string[] | undefined {
-  const cells = rows.filter((row) => row !== '').map(splitCells);
-  const numbers = cells.map((row) => Number(row[indexAt] ?? Number.NaN));
+export function readTable(rows: readonly string[], { nameAt, indexAt, separator }: Columns): string[] | undefined {
+  const cells = rows.filter((row) => row !== '').map((row) => splitCells(row, separator));
+  const numbers = cells.map((row) => Number(row[indexAt] || Number.NaN));
   const names = cells.map((row) => row[nameAt] ?? '');
   const lowest = numbers.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY);
   const start = lowest === 1 ? 1 : 0;

@@ -6,7 +6,7 @@ import { parseLabelText } from './label-text.ts';
 
 /**
  * Reads labels: a JSON list, a JSON object by class index or of class indices by name, one of these inside an object
- * (Teachable Machine's metadata, Hugging Face's config.json), or a label per line.
+ * (Teachable Machine's metadata, Hugging Face's config.json), these as Python prints them, or a label per line.
  * @throws ModelError SOURCE_INVALID
  */
 export async function readLabels(file: string): Promise<string[]> {
@@ -17,7 +17,8 @@ export async function readLabels(file: string): Promise<string[]> {
   if (text === undefined) {
     throw new ModelError('SOURCE_INVALID', `labels ${path.basename(file)}: not UTF-8, save the file in that encoding`);
   }
-  const labels = file.endsWith('.json') ? parseJsonLabels(text) : parseLabelText(text);
+  // A list or dict may be in a text file, too, as the one of ImageNet's classes that is passed around.
+  const labels = parseJsonLabels(text) ?? (file.endsWith('.json') ? undefined : parseLabelText(text));
   if (!labels) {
     throw new ModelError(
       'SOURCE_INVALID',
