@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { type Convert, convertHere } from './conversion-process/conversion.ts';
 import { ModelError } from './errors.ts';
 import { isIntact } from './files/folder-digests.ts';
 import { keepFolder, stageFolder, sweepOldFolders } from './files/staging.ts';
@@ -30,6 +31,8 @@ export interface PrepareOptions {
   /** The folder for the state of this machine. */
   stateDir: string;
   onProgress?: (progress: PrepareProgress) => void;
+  /** @default `convertHere` */
+  convert?: Convert | undefined;
   signal?: AbortSignal;
 }
 
@@ -131,8 +134,12 @@ export async function prepareModel(options: PrepareOptions): Promise<PreparedMod
   } else {
     if (options.signal?.aborted) throw new ModelError('CANCELED', `the preparation of ${name} was canceled`);
     report('convert', `converting ${name} to ONNX`);
+    const convert = options.convert ?? convertHere;
     const fill = async (staging: string) => {
-      await convertInto(staging, spec, source.folder, { labels, outputs }, calibration);
+      const conversion = { folder: staging, spec, sourceFolder: source.folder, labels, outputs, calibration };
+      const made = await convert(conversion, options.signal);
+      checkLabels(spec, labels, made);
+      await writeFile(path.join(staging, STAMP_FILE), JSON.stringify(made));
       if (postprocess) await writeFile(path.join(staging, POSTPROCESS_FILE), postprocess);
     };
     await stageFolder(folder, fill, isComplete);
@@ -223,20 +230,11 @@ async function readCalibration(modelDir: string): Promise<Calibration> {
   return parseCalibration(text, file);
 }
 
-async function convertInto(
-  staging: string,
-  spec: ModelSpec,
-  sourceFolder: string,
-  { labels, outputs }: Pick<PreparedModel, 'labels' | 'outputs'>,
-  calibration: Calibration | undefined,
-): Promise<void> {
-  const { writeArtifacts } = await import('./model-files.ts');
-  const stamp = await writeArtifacts(staging, spec, sourceFolder, { labels, outputs }, calibration);
-  if (stamp.classCount !== labels.length) {
-    throw new ModelError(
-      'SOURCE_INVALID',
-      `${spec.source.labels ?? LABELS_FILE} names ${labels.length} classes, the model has ${stamp.classCount}`,
-    );
-  }
-  await writeFile(path.join(staging, STAMP_FILE), JSON.stringify(stamp));
+/** @throws ModelError SOURCE_INVALID if the model has another number of classes than labels */
+function checkLabels({ source }: ModelSpec, labels: readonly string[], { classCount }: PreparedStamp): void {
+  if (classCount === labels.length) return;
+  throw new ModelError(
+    'SOURCE_INVALID',
+    `${source.labels ?? LABELS_FILE} names ${labels.length} classes, the model has ${classCount}`,
+  );
 }

@@ -1,6 +1,7 @@
 /** The worker's process: settings, connections, signals. */
 
 import { setFlagsFromString } from 'node:v8';
+import { createProcessConverter } from '@inferql/converter/conversion-process/convert-in-process';
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { logConsole, reportConnections } from '@inferql/queue/redis/outage-report';
 import { checkRedisVersion } from '@inferql/queue/redis/version';
@@ -35,7 +36,7 @@ logConsole(log);
 
 const source = config.scriptedModels
   ? createScriptedSource(config.scriptedModels)
-  : createFolderSource({ ...config, redis, log });
+  : createFolderSource({ ...config, redis, log, convert: createProcessConverter() });
 const servedModels = serveModels({ ...config, source, redis, log, onBatch: checkMemory });
 let draining: Promise<void> | undefined;
 

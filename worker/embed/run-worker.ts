@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { createProcessConverter } from '@inferql/converter/conversion-process/convert-in-process';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { findCure, reportConnections } from '@inferql/queue/redis/outage-report';
 import { parseRedisUrl } from '@inferql/queue/redis/url';
@@ -69,9 +70,11 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
 }
 
 async function createSource(options: ResolvedWorkerOptions, redis: RedisConnection): Promise<ModelSource> {
-  const { models, stateDir } = options;
-  if (typeof models === 'string') return createFolderSource({ ...options, modelsDir: models, models: [], redis });
-  return createListSource(await writeDefinitions(models, stateDir), stateDir);
+  const { models, stateDir, log } = options;
+  const convert = createProcessConverter();
+  if (typeof models === 'string')
+    return createFolderSource({ ...options, modelsDir: models, models: [], redis, convert });
+  return createListSource(await writeDefinitions(models, stateDir), { stateDir, convert, log });
 }
 
 /** @throws Error that names the option */

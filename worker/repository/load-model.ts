@@ -1,6 +1,7 @@
 /** Loads models of the repository for the worker: downloads, converts and describes them. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Convert } from '@inferql/converter/conversion-process/conversion';
 import { prepareModel } from '@inferql/converter/prepared-model';
 import { type PreparedOutput, taskOf } from '@inferql/converter/spec/output-spec';
 import { findModelFile } from '@inferql/converter/spec/spec-file';
@@ -32,10 +33,15 @@ export async function listModelNames(modelsDir: string): Promise<string[]> {
  */
 export async function loadRepositoryModel(
   name: string,
-  { modelsDir, stateDir }: { modelsDir: string; stateDir: string },
+  { modelsDir, stateDir, convert }: { modelsDir: string; stateDir: string; convert?: Convert | undefined },
   signal?: AbortSignal,
 ): Promise<ServableModel> {
-  const prepared = await prepareModel({ modelDir: join(modelsDir, name), stateDir, ...(signal && { signal }) });
+  const prepared = await prepareModel({
+    modelDir: join(modelsDir, name),
+    stateDir,
+    convert,
+    ...(signal && { signal }),
+  });
   const { version, spec, labels, classCount, cam, outputs } = prepared;
   const { normalization: _, layout: __, ...input } = spec.input;
   const { candidates, ruledOut } = findCandidates(prepared);

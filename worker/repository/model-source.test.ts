@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { convertHere } from '@inferql/converter/conversion-process/conversion';
 import { Registry } from '@inferql/queue/models/registry';
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { startTestRedis } from '@inferql/testing/redis/redis-server';
@@ -25,7 +26,15 @@ test('a folder that is not a model is logged once, with what makes it one, but n
   const logged: string[] = [];
   const write = (line: string) => void logged.push(JSON.parse(line).msg);
   const log = pino({ level: 'warn' }, { write });
-  const source = createFolderSource({ modelsDir, stateDir: modelsDir, models: [], redis, prefix: 'test', log });
+  const source = createFolderSource({
+    modelsDir,
+    stateDir: modelsDir,
+    models: [],
+    redis,
+    prefix: 'test',
+    log,
+    convert: convertHere,
+  });
   await mkdir(join(modelsDir, 'export'));
   expect(await source.list()).toEqual([]);
   expect(logged).toEqual([]);
@@ -49,7 +58,15 @@ test('the default model is registered again if Redis has lost it, but another on
   }
   await writeFile(join(modelsDir, 'repository.json5'), "{ default: 'bee' }");
   const log = pino({ level: 'silent' });
-  const source = createFolderSource({ modelsDir, stateDir: modelsDir, models: [], redis, prefix: 'test', log });
+  const source = createFolderSource({
+    modelsDir,
+    stateDir: modelsDir,
+    models: [],
+    redis,
+    prefix: 'test',
+    log,
+    convert: convertHere,
+  });
   const registry = new Registry(redis, { prefix: 'test' });
   await source.list();
   await expect.poll(() => registry.defaultModel()).toBe('bee');

@@ -1,6 +1,7 @@
 /** Where a worker's models come from. */
 
 import { basename, dirname, join } from 'node:path';
+import type { Convert } from '@inferql/converter/conversion-process/conversion';
 import { readDefaultModel } from '@inferql/converter/repository/default-model';
 import { describeOddFolders } from '@inferql/converter/repository/unserved-folders';
 import { Registry } from '@inferql/queue/models/registry';
@@ -23,14 +24,19 @@ export interface ModelSource {
   watch(onChange: () => void): () => void;
 }
 
-export interface FolderOptions {
-  modelsDir: string;
+interface LoadOptions {
   stateDir: string;
+  /** `createProcessConverter`: a worker serves other models meanwhile. */
+  convert: Convert;
+  log: Logger;
+}
+
+export interface FolderOptions extends LoadOptions {
+  modelsDir: string;
   /** Names of the models to serve; empty: all. */
   models: readonly string[];
   redis: RedisConnection;
   prefix: string;
-  log: Logger;
 }
 
 /** A folder with a folder per model. Its default model is published whenever it changes; folders that are not models are logged. */
@@ -71,18 +77,18 @@ export function createFolderSource(options: FolderOptions): ModelSource {
       await reportOddFolders();
       return names.filter((name) => models.length === 0 || models.includes(name));
     },
-    load: (name, signal) => loadRepositoryModel(name, options, signal),
+    load: (name, signal) => loadFrom(modelsDir, name, options, signal),
     sign: (name) => signFolder(join(modelsDir, name)),
     watch: (onChange) => watchFolder(modelsDir, onChange),
   };
 }
 
 /** Folders of single models, anywhere. @param folders absolute paths; the last part of each is the model's name */
-export function createListSource(folders: readonly string[], stateDir: string): ModelSource {
+export function createListSource(folders: readonly string[], options: LoadOptions): ModelSource {
   const parents = new Map(folders.map((folder) => [basename(folder), dirname(folder)]));
   return {
     list: async () => [...parents.keys()],
-    load: (name, signal) => loadRepositoryModel(name, { modelsDir: parents.get(name)!, stateDir }, signal),
+    load: (name, signal) => loadFrom(parents.get(name)!, name, options, signal),
     sign: (name) => signFolder(join(parents.get(name)!, name)),
     watch(onChange) {
       const ends = folders.map((folder) => watchFolder(folder, onChange));
@@ -91,6 +97,19 @@ export function createListSource(folders: readonly string[], stateDir: string): 
       };
     },
   };
+}
+
+function loadFrom(
+  modelsDir: string,
+  name: string,
+  { stateDir, convert, log }: LoadOptions,
+  signal: AbortSignal,
+): Promise<ServableModel> {
+  const reported: Convert = (conversion, stop) => {
+    log.info({ model: name }, 'converting the model');
+    return convert(conversion, stop);
+  };
+  return loadRepositoryModel(name, { modelsDir, stateDir, convert: reported }, signal);
 }
 
 /** Models without files, which never change. */

@@ -1,9 +1,9 @@
 /** Models that come, change and go while a worker process runs. */
 import { once } from 'node:events';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { writeDefaultModel } from '@inferql/converter/repository/default-model';
 import type { PredictionState, ServedModel } from '@inferql/queue/contract';
 import { writeTinyModel } from '@inferql/testing/data/tiny-model';
@@ -199,4 +199,16 @@ test('a layer that the converter does not know falls back to the next engine, an
   expect(end.result!.heatmaps).toMatchObject({ width: 6, height: 5 });
   expect(end.result!.heatmaps!.maps.map(({ values }) => values.length)).toEqual([30, 30, 30]);
   await expect.poll(log).toMatch(/no engine can run impossible: onnxruntime: .*LSTM/);
+});
+
+test('a model is converted in a separate process, so that the others are served meanwhile', async () => {
+  const programs = join(repository.folder, 'programs');
+  const preload = join(repository.folder, 'preload.cjs');
+  await writeFile(preload, `require('node:fs').appendFileSync(${JSON.stringify(programs)}, process.argv[1] + '\\n');`);
+  await writeTinyModel(repository.modelsDir, 'first', { favorite: 0 });
+  const { log } = await repository.launch({ NODE_OPTIONS: `--require=${preload}` });
+  await repository.queue.model('first');
+  const started = (await readFile(programs, 'utf8')).split('\n').map((file) => basename(file));
+  expect(started.filter((program) => program.startsWith('conversion-main'))).toHaveLength(1);
+  expect(log()).toContain('converting the model');
 });
