@@ -18,6 +18,9 @@ const REQUEST_TIMEOUT_MS = 3_000;
  */
 const SILENCE_LIMIT_MS = 5_000;
 
+/** Soon enough for a restarted Redis, rare enough for one that stays away. */
+const chooseRetryDelayMs = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000);
+
 type Options = Omit<RedisOptions, 'replyMapping'> & { replyMapping: 'legacy' };
 
 function roleOptions(role: ConnectionRole): Options {
@@ -26,8 +29,7 @@ function roleOptions(role: ConnectionRole): Options {
     connectTimeout: SILENCE_LIMIT_MS,
     socketTimeout: SILENCE_LIMIT_MS,
     keepAlive: 5_000,
-    // Soon enough for a restarted Redis, rare enough for one that stays away.
-    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 5), 1_000),
+    retryStrategy: chooseRetryDelayMs,
   };
   switch (role) {
     case 'request':
@@ -77,16 +79,26 @@ function openConnection(url: string, options: Options): RedisConnection {
       return new Redis({ ...options, ...access, ...place, ...(db !== undefined && { db }) });
     }
     case 'cluster': {
-      const { retryStrategy, enableOfflineQueue, ...redisOptions } = options;
+      const { enableOfflineQueue, ...redisOptions } = options;
       return new Cluster([...hosts], {
         redisOptions: { ...redisOptions, ...access },
         ...(enableOfflineQueue === undefined ? {} : { enableOfflineQueue }),
-        clusterRetryStrategy: (attempt) => retryStrategy!(attempt) as number,
+        clusterRetryStrategy: chooseRetryDelayMs,
         ...(tls ? { dnsLookup: (host, done) => done(null, host) } : {}),
       });
     }
     case 'sentinel':
-      return new Redis({ ...options, ...access, sentinels: [...hosts], name: address.masterName! });
+      return new Redis({
+        ...options,
+        ...access,
+        sentinels: [...hosts],
+        name: address.masterName!,
+        sentinelRetryStrategy: chooseRetryDelayMs,
+        // Otherwise a Sentinel that hangs would never be passed over for the next one.
+        sentinelCommandTimeout: SILENCE_LIMIT_MS,
+        // Without it, ioredis connects without encryption, whatever `tls` is.
+        ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: {} }),
+      });
     default:
       return address.kind satisfies never;
   }

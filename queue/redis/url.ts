@@ -25,7 +25,7 @@ const FORMS =
 /**
  * Parses `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `redis+cluster://[user:password@]host:port,host:port`,
  * `redis+sentinel://[user:password@]host:port,host:port/master-name` (`rediss+…` for TLS), or the path of a socket.
- * User and password are percent-encoded. Text without a colon before the @ is a password, as for redis-cli: a user alone cannot log in.
+ * With Sentinel, user and password are those of Redis. They are percent-encoded. Text without a colon before the @ is a password, as for redis-cli: a user alone cannot log in.
  * @throws TypeError that says what was expected. It does not repeat the URL, which may hold a password.
  * @example
  * parseRedisUrl('rediss://app:p%40ss@redis.example:6380/2');
