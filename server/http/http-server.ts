@@ -26,8 +26,11 @@ import { pathOf, type WebSockets } from './web-socket/web-socket.ts';
 
 /** Path of the GraphQL API. */
 const ENDPOINT = '/graphql';
-/** Longer than load balancers keep idle connections, so that the server never closes one that is about to be used. */
-const KEEP_ALIVE_MS = 65_000;
+/**
+ * Longer than proxies keep idle connections (Caddy two minutes, Traefik 90 s, many load balancers 60 s), so that the server does not close
+ * one that is about to be used.
+ */
+const KEEP_ALIVE_MS = 130_000;
 /** The headers of a request must arrive within this time; a body has no total limit, see slow-bodies.ts. */
 const HEADERS_TIMEOUT_MS = 30_000;
 /** How often Node looks for headers that are late. */

@@ -17,6 +17,9 @@ import { enqueue } from './subscriptions.ts';
 
 const PLAIN_NGINX = 'server { listen 80; location / { proxy_pass http://127.0.0.1:4000; } }';
 
+/** Caddy's default; Traefik's is 90 s. */
+const LONGEST_IDLE_SECONDS = 120;
+
 async function startBehind(proxy: ProxyName, configuration: string, env: Record<string, string>) {
   const server = await startServer({ env });
   const worker = await startWorker(server.prefix);
@@ -96,6 +99,13 @@ test.skipIf(!isProxyInstalled('nginx'))(
     expect(await openWebSocket(url, url)).toContain('426');
   },
 );
+
+test('idle connections are kept longer than proxies keep theirs, which would use one while the server closes it', async () => {
+  const server = await startServer();
+  const { headers } = await fetch(`${await server.listener.listen()}/health/live`);
+  const [, seconds] = /timeout=(\d+)/.exec(headers.get('keep-alive')!)!;
+  expect(Number(seconds)).toBeGreaterThan(LONGEST_IDLE_SECONDS);
+});
 
 test('every run names the proxies that it skipped', () => {
   for (const proxy of REVERSE_PROXIES) {
