@@ -29,8 +29,11 @@ export interface JwtSettings {
 
 export type JwtVerifier = ReturnType<typeof createJwtVerifier>;
 
-/** Tokens of an identity provider, checked against its published keys. */
-export function createJwtVerifier(settings: JwtSettings) {
+/**
+ * Tokens of an identity provider, checked against its published keys.
+ * @param maxChecked how many checked tokens are cached
+ */
+export function createJwtVerifier(settings: JwtSettings, maxChecked = MAX_CHECKED) {
   const published = createRemoteJWKSet(new URL(settings.jwksUrl), {
     cacheMaxAge: KEYS_MAX_AGE_MS,
     cooldownDuration: KEYS_COOLDOWN_MS,
@@ -49,7 +52,7 @@ export function createJwtVerifier(settings: JwtSettings) {
   };
   /** By digest: a token in memory could be stolen. */
   const checked = new LRUCache<string, Principal>({
-    max: MAX_CHECKED,
+    max: maxChecked,
     ttl: KEYS_MAX_AGE_MS,
     perf: { now: () => performance.now() },
   });

@@ -26,6 +26,16 @@ export function drawPixels(width: number, height: number, channels: 1 | 3 | 4): 
   return { data, width, height, channels };
 }
 
+const drawn = new Map<string, Pixels>();
+
+/** The same pixels as `drawPixels`, drawn once for all tests of a file, which only read them. */
+export function drawPixelsOnce(width: number, height: number, channels: 1 | 3 | 4): Pixels {
+  const name = `${width}x${height}x${channels}`;
+  const pixels = drawn.get(name) ?? drawPixels(width, height, channels);
+  drawn.set(name, pixels);
+  return pixels;
+}
+
 /** The largest difference between our bytes and the library's values. */
 export function distanceOf(ours: Uint8Array, { step = 1, samples = '' }: GoldenAnswer): number {
   const bytes = Buffer.from(samples, 'base64');
