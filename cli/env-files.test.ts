@@ -27,6 +27,11 @@ test('settings of the current folder are added, and the environment wins, also i
   expect(read({ PORT: '4100', REDIS_URL: '' })).toEqual({ INFERQL_PREFIX: 'shop', PORT: '4100', REDIS_URL: '' });
 });
 
+test('a byte order mark and lines of Windows are not parts of names and values', () => {
+  writeFileSync(join(dir, '.env'), '\uFEFFPORT=5000\r\nexport INFERQL_PREFIX="shop"\r\n');
+  expect(read({})).toEqual({ PORT: '5000', INFERQL_PREFIX: 'shop' });
+});
+
 test("a clone's settings, state folder and models are the defaults in other folders", () => {
   const models = { INFERQL_MODELS_DIR: join(clone, 'models') };
   expect(read({}, clone)).toEqual({ ...models, INFERQL_STATE_DIR: join(clone, '.inferql') });

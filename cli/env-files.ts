@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { parseEnv } from 'node:util';
+import { readEnvFile } from '@inferql/settings/env-file';
 import { CommandFailure, EXIT } from './exit-codes.ts';
 
 /**
@@ -22,14 +21,11 @@ export function addEnvFiles(env: NodeJS.ProcessEnv, cloneDir: string | undefined
 }
 
 function addFile(env: NodeJS.ProcessEnv, path: string): void {
-  let text: string;
+  let settings: Record<string, string>;
   try {
-    text = readFileSync(path, 'utf8');
+    settings = readEnvFile(path);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    // A folder of this name is a virtual environment of Python.
-    if (code === 'ENOENT' || code === 'EISDIR') return;
-    throw new CommandFailure(EXIT.usage, `Cannot read the settings: ${message}`);
+    throw new CommandFailure(EXIT.usage, (error as Error).message);
   }
-  for (const [name, value] of Object.entries(parseEnv(text))) env[name] ??= value;
+  for (const [name, value] of Object.entries(settings)) env[name] ??= value;
 }

@@ -1,6 +1,8 @@
 /** A clone of the project: its folders. */
-import { existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { makeFolder } from '@inferql/queue/make-folder';
+import { readEnvFile } from '@inferql/settings/env-file';
+import { SetupError } from './terminal.ts';
 
 export interface Project {
   readonly dir: string;
@@ -20,8 +22,7 @@ export interface Project {
 
 /** Reads `.env`, which the environment overrides, and finds the project's folders. Creates nothing. */
 export function openProject(dir: string): Project {
-  const envPath = join(dir, '.env');
-  if (existsSync(envPath)) process.loadEnvFile(envPath);
+  for (const [name, value] of Object.entries(readSettingsFile(join(dir, '.env')))) process.env[name] ??= value;
   const setupDir = join(dir, '.inferql');
   return {
     dir,
@@ -36,9 +37,17 @@ export function openProject(dir: string): Project {
   };
 }
 
+function readSettingsFile(path: string): Record<string, string> {
+  try {
+    return readEnvFile(path);
+  } catch (error) {
+    throw new SetupError((error as Error).message);
+  }
+}
+
 /** Creates the folders that hold state, readable by this user only. */
 export function createStateDirs({ setupDir, stampsDir, logsDir, unfinishedDir, stateDir }: Project): void {
   for (const dir of [setupDir, stampsDir, logsDir, unfinishedDir, stateDir]) {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    makeFolder(dir, 0o700);
   }
 }

@@ -1,6 +1,7 @@
 /** Runs a whole system from installed packages: no clone, no build. */
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { makeFolder } from '@inferql/queue/make-folder';
 import { waitForLock } from './lock.mjs';
 import { prepareModels } from './prepare-models.ts';
 import { type MissingEngine, provideEngine } from './provide-engine.ts';
@@ -41,7 +42,7 @@ export async function serve({ dir, modelsDir, webDir, programs, missingEngine }:
     async prepare(settings, redisUrl) {
       if (!existsSync(modelsDir))
         throw new SetupError(`There is no folder ${modelsDir}. It must contain one folder per model.`);
-      for (const path of [stateDir, folders.logsDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
+      for (const path of [stateDir, folders.logsDir]) makeFolder(path, 0o700);
       const lock = await waitForLock(join(stateDir, 'setup.lock'), (pid) =>
         print(`  Another process (${pid}) is preparing this folder; waiting for it.`),
       );

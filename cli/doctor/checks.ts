@@ -1,13 +1,14 @@
 /** What a machine needs to run InferQL, checked one by one. Each finding says what is wrong and what to do. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, mkdir, statfs } from 'node:fs/promises';
+import { access, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { waitForExternalRedis } from '@inferql/launcher/redis/external-redis';
 import { BUILT_PATH_FILE, findRedisServer } from '@inferql/launcher/redis/find-redis';
 import { describeListenFailure, findListenFailure } from '@inferql/launcher/supervise/listen-address';
+import { makeFolder } from '@inferql/queue/make-folder';
 import { findSettingProblems } from '@inferql/settings/server-settings';
 import { findSettingMistakes, readSettings } from '@inferql/settings/settings';
 import { listRunningUrls } from '../running-url.ts';
@@ -97,7 +98,7 @@ const checkMemory: Check = async () => {
 export const checkState: Check = async (machine) => {
   const stateDir = stateDirOf(machine);
   try {
-    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    makeFolder(stateDir, 0o700);
     await access(stateDir, constants.W_OK);
   } catch (error) {
     const cure = 'Make it writable, or set INFERQL_STATE_DIR to another folder.';

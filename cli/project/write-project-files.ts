@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
-import { cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { cp, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { makeFolder } from '@inferql/queue/make-folder';
 import { completeManifest, printManifest } from './manifest.ts';
 import { listProjectFiles, type ProjectOptions } from './new-project-files.ts';
 
@@ -23,12 +23,12 @@ export interface Written {
 export async function writeProject(dir: string, version: string, modelsDir: string): Promise<Written> {
   const options = { name: toPackageName(basename(dir)), version };
   const found: Written = { written: [], kept: [], added: [], start: 'npm start' };
-  await makeFolder(dir);
+  makeFolder(dir);
   for (const [path, text] of Object.entries(listProjectFiles(options))) {
     // The other packages of an existing project may need their install scripts.
     if (path === '.npmrc' && !found.written.includes('package.json')) continue;
     const full = join(dir, path);
-    await mkdir(dirname(full), { recursive: true });
+    makeFolder(dirname(full));
     const isNew = await writeFile(full, text, { flag: 'wx' }).then(() => true, isExisting);
     if (!isNew && path === 'package.json') Object.assign(found, await addToManifest(full, options));
     if (isNew) found.written.push(path);
@@ -42,13 +42,6 @@ export async function writeProject(dir: string, version: string, modelsDir: stri
   if (!isThere) await cp(join(modelsDir, 'resnet50'), model, { recursive: true });
   (isThere ? found.kept : found.written).push('models/resnet50');
   return found;
-}
-
-/** Node's recursive mkdir never ends if the parent is there and says ENOENT, as /proc does. */
-async function makeFolder(dir: string): Promise<void> {
-  if (existsSync(dir)) return;
-  await makeFolder(dirname(dir));
-  await mkdir(dir);
 }
 
 async function addToManifest(path: string, options: ProjectOptions): Promise<Pick<Written, 'added' | 'start'>> {

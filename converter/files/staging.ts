@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '@inferql/queue/make-folder';
 import { processExists } from '@inferql/queue/process-exists';
 import { discardFolder, isIntact, sealFolder } from './folder-digests.ts';
 
@@ -38,7 +39,7 @@ export async function stageFolder(
  * removes what killed processes left in the parent.
  */
 export async function createStaging(parent: string): Promise<string> {
-  await mkdir(parent, { recursive: true });
+  makeFolder(parent);
   await sweepAbandoned(parent);
   const folder = path.join(parent, `.staging-${process.pid}-${randomBytes(4).toString('hex')}`);
   own.add(folder);

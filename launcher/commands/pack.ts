@@ -1,7 +1,8 @@
 /** `npm run pack [-- FOLDER]`: the packages as they would be published, as tarballs in tarballs/ or another folder. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { makeFolder } from '@inferql/queue/make-folder';
 import { SHIPPED_PACKAGES } from '../build/dist-packages.ts';
 import { stagePackage, stagePage } from '../build/published-package.ts';
 import { findRepository } from '../build/repository-url.ts';
@@ -18,7 +19,7 @@ export async function pack(project: Project, [folder = 'tarballs']: readonly str
   const tarballsDir = resolve(dir, folder);
   await withSetupLock(project, async () => {
     await buildProject(project);
-    mkdirSync(tarballsDir, { recursive: true });
+    makeFolder(tarballsDir);
     for (const name of readdirSync(tarballsDir)) if (OURS.test(name)) rmSync(join(tarballsDir, name));
     const repository = findRepository(dir);
     const staged = [...SHIPPED_PACKAGES, 'web'].map((folder) => {

@@ -2,7 +2,8 @@
  * Runs a Redis server for as long as any process holds the other end of its standard input.
  *
  * The launcher, the servers and the workers all hold that end. A line on it, or the end of the last holder (also by kill -9), stops
- * Redis with SIGTERM: it saves and leaves. A Redis that dies is started again with the same settings, on the same data.
+ * Redis with SIGTERM: it saves and leaves. A Redis that dies is started again with the same settings, on the same data, unless the settings
+ * are gone: then another start has taken the data.
  * It is a shell script because it has to stay small, and it is written next to the data because a shell reads its script as it runs: an
  * update of the package must not change it while it runs.
  *
@@ -23,12 +24,15 @@ trap 'stopping=yes; [ -z "$redis" ] || kill -TERM "$redis" 2>/dev/null' TERM USR
 (read -r _ <&3; kill -USR1 $$ 2>/dev/null) >/dev/null &
 reader=$!
 
-while [ -z "$stopping" ]; do
-  "$GUARDED_REDIS" "$GUARDED_REDIS_CONF" 3<&- >/dev/null &
+while [ -z "$stopping" ] && [ -e "$GUARDED_REDIS_CONF" ]; do
+  # Not by its path: Redis takes brackets and stars in it for a pattern.
+  "$GUARDED_REDIS" - 3<&- <"$GUARDED_REDIS_CONF" >/dev/null &
   redis=$!
   echo "started $redis"
   [ -z "$stopping" ] || kill -TERM "$redis" 2>/dev/null
-  code=0
+  wait "$redis"
+  code=$?
+  # A signal ends the wait early.
   while kill -0 "$redis" 2>/dev/null; do
     wait "$redis"
     code=$?

@@ -1,6 +1,6 @@
 /** A private Redis for a host application: nothing is installed, nothing is printed. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '@inferql/queue/make-folder';
 import { BUILT_PATH_FILE, findRedisServer } from './find-redis.ts';
 import { type RunningRedis, startPrivateRedis } from './private-redis.ts';
 
@@ -25,6 +25,6 @@ export async function startEmbeddedRedis({ stateDir, redisServer, warn }: Embedd
       'There is no Redis server on this machine. Install redis-server or valkey-server (7 or later) on the PATH.',
     );
   }
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  makeFolder(stateDir, 0o700);
   return startPrivateRedis(binary, stateDir, { showStep: (_title, work) => work(), printError: notify });
 }

@@ -1,11 +1,11 @@
 /** A private Redis: loopback only, every write is on disk before its reply, stopped last and never left running. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   realpathSync,
   renameSync,
@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Writable } from 'node:stream';
+import { makeFolder } from '@inferql/queue/make-folder';
 import { findFreePort } from '../free-port.ts';
 import { type Lock, tryLock } from '../lock.mjs';
 import { identifyProcess, killForeignProcess, readCommandLine } from '../processes.mjs';
@@ -26,6 +27,12 @@ const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
 const PORT_TRIES = 5;
 const SHOWN_LINES = 15;
+/** The settings of one run. */
+const SETTINGS_FILE = /^redis(-\d+-\d+)?\.conf$/;
+/** Redis' messages about data that it cannot read, and those of a machine that does not let it. */
+const UNREADABLE = /append only file|AOF|RDB|Unrecoverable error/i;
+const MACHINE_TROUBLE =
+  /No space left|Permission denied|Operation not permitted|Read-only file system|Input\/output error|Disk quota|Too many open files|Cannot allocate memory/i;
 
 /** For programs that have no terminal to themselves. */
 export type RedisOutput = Pick<typeof terminal, 'showStep' | 'printError'>;
@@ -51,6 +58,8 @@ export async function startPrivateRedis(
 ): Promise<RunningRedis> {
   const { dataDir, lock } = takeDataFolder(stateDir);
   try {
+    // The guard of a system that is still stopping does not restart its Redis without them: two on the same data would damage them.
+    removeSettings(dataDir);
     await endStrayRedis(dataDir);
     return await output.showStep('Starting Redis', () => startOnFreePort(binary, dataDir, lock, output));
   } catch (error) {
@@ -62,7 +71,7 @@ export async function startPrivateRedis(
 function takeDataFolder(stateDir: string): { dataDir: string; lock: Lock } {
   for (let slot = 1; ; slot++) {
     const dataDir = join(stateDir, slot === 1 ? 'redis' : `redis-${slot}`);
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeFolder(dataDir, 0o700);
     const lock = tryLock(join(dataDir, 'launcher.lock'));
     // Redis reports its folder without links, and a stray one is recognized by that path.
     if (lock.taken) return { dataDir: realpathSync(dataDir), lock };
@@ -90,32 +99,50 @@ async function startOnFreePort(
       };
     }
     await redis.stop();
-    if (/in use|Failed listening/i.test(failure) && attempt < PORT_TRIES) continue;
-    if (/append only file|AOF|RDB|Unrecoverable error/i.test(failure) && !isRepaired) {
+    const { text, hasExited } = failure;
+    if (hasExited && /in use|Failed listening/i.test(text) && attempt < PORT_TRIES) continue;
+    // A Redis that is killed, slow or out of space says nothing about its data.
+    const isDamaged = hasExited && UNREADABLE.test(text) && !MACHINE_TROUBLE.test(text);
+    if (isDamaged && !isRepaired && setDamagedDataAside(dataDir, output)) {
       isRepaired = true;
-      setDamagedDataAside(dataDir, output);
       continue;
     }
-    throw new terminal.SetupError(`The private Redis (${binary}) does not start:\n${failure}`);
+    throw new terminal.SetupError(`The private Redis (${binary}) does not start:\n${text}`);
   }
+}
+
+interface Failure {
+  readonly text: string;
+  /** It has failed, after it has logged why. */
+  readonly hasExited: boolean;
+}
+
+/** @param code its exit code, as a shell reports it */
+function describeExit(code: number, log: string): Failure {
+  if (code === 0) return { text: `It was stopped.\n${log}`, hasExited: false };
+  if (code > 128) return { text: `It was ended by signal ${code - 128}.\n${log}`, hasExited: false };
+  return { text: log || `exit code ${code}, without a message`, hasExited: true };
 }
 
 function runGuarded(binary: string, dataDir: string, port: number, output: RedisOutput) {
   const logPath = join(dataDir, 'redis.log');
   rmSync(logPath, { force: true });
-  const guard = spawnGuard(binary, dataDir, port, logPath);
+  const confPath = join(dataDir, `redis-${port}-${process.pid}.conf`);
+  const guard = spawnGuard(binary, { dataDir, port, logPath, confPath });
   const url = `redis://127.0.0.1:${port}`;
   let isStopping = false;
   let hasAnswered = false;
-  const exited = once(guard, 'exit');
+  const exited = new Promise((resolve) => guard.once('exit', resolve).once('error', resolve));
   guard.stdin!.on('error', () => {});
 
   /** Resolves to undefined, or to why it does not start. */
-  const answered = new Promise<string | undefined>((resolve) => {
+  const answered = new Promise<Failure | undefined>((resolve) => {
+    guard.once('error', ({ message }) => resolve({ text: message, hasExited: false }));
     createInterface({ input: guard.stdout! }).on('line', (line) => {
-      if (isStopping || !line.startsWith('ended')) return;
+      const [, code] = /^ended (\d+)/.exec(line) ?? [];
+      if (isStopping || code === undefined) return;
       if (hasAnswered) output.printError('  Redis ended unexpectedly; restarting it with its data.');
-      else resolve(readLog(logPath));
+      else resolve(describeExit(Number(code), readLog(logPath)));
     });
     const ready = withRedis(
       url,
@@ -128,7 +155,7 @@ function runGuarded(binary: string, dataDir: string, port: number, output: Redis
         hasAnswered = true;
         resolve(undefined);
       },
-      () => resolve(`no answer in ${START_TIMEOUT_MS / 1000} s\n${readLog(logPath)}`),
+      () => resolve({ text: `no answer in ${START_TIMEOUT_MS / 1000} s\n${readLog(logPath)}`, hasExited: false }),
     );
   });
 
@@ -138,18 +165,27 @@ function runGuarded(binary: string, dataDir: string, port: number, output: Redis
     lifeline: guard.stdin!,
     async stop() {
       isStopping = true;
+      const wasAlone = guard.exitCode !== null || guard.signalCode !== null;
       guard.stdin!.end('stop\n');
       const forced = setTimeout(() => endStrayRedis(dataDir), STOP_TIMEOUT_MS);
       await exited;
       clearTimeout(forced);
-      rmSync(join(dataDir, 'port'), { force: true });
+      // A guard that was killed has left it.
+      if (wasAlone) await endStrayRedis(dataDir);
+      for (const path of [join(dataDir, 'port'), confPath]) rmSync(path, { force: true });
     },
   };
 }
 
-function spawnGuard(binary: string, dataDir: string, port: number, logPath: string): ChildProcess {
+interface GuardPlan {
+  dataDir: string;
+  port: number;
+  logPath: string;
+  confPath: string;
+}
+
+function spawnGuard(binary: string, { dataDir, port, logPath, confPath }: GuardPlan): ChildProcess {
   writeFileSync(join(dataDir, 'port'), String(port));
-  const confPath = join(dataDir, 'redis.conf');
   writeFileSync(
     confPath,
     [
@@ -202,16 +238,21 @@ async function endStrayRedis(dataDir: string): Promise<void> {
   if (identity && readCommandLine(pid).includes(`:${port}`)) await killForeignProcess(pid, identity, STOP_TIMEOUT_MS);
 }
 
-/** A working start matters more than old predictions. Nothing is deleted, though. */
-function setDamagedDataAside(dataDir: string, output: RedisOutput): void {
+function removeSettings(dataDir: string): void {
+  for (const name of readdirSync(dataDir)) if (SETTINGS_FILE.test(name)) rmSync(join(dataDir, name), { force: true });
+}
+
+/** A working start matters more than old predictions. Nothing is deleted, though. @returns whether there are any data */
+function setDamagedDataAside(dataDir: string, output: RedisOutput): boolean {
+  const present = ['appendonlydir', 'appendonly.aof', 'dump.rdb'].filter((name) => existsSync(join(dataDir, name)));
+  if (present.length === 0) return false;
   const aside = join(dataDir, `damaged-${Date.now()}`);
   mkdirSync(aside);
-  for (const name of ['appendonlydir', 'appendonly.aof', 'dump.rdb']) {
-    if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(aside, name));
-  }
+  for (const name of present) renameSync(join(dataDir, name), join(aside, name));
   output.printError(
     `  Redis could not read its data (another version's, or damaged). Redis starts empty; the old files are in ${aside}`,
   );
+  return true;
 }
 
 function quote(path: string): string {

@@ -1,5 +1,6 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder } from '@inferql/queue/make-folder';
 import { processExists } from '@inferql/queue/process-exists';
 
 /**
@@ -8,7 +9,7 @@ import { processExists } from '@inferql/queue/process-exists';
  */
 export function openUploadDir(stateDir: string): { dir: string; remove(): void } {
   const uploads = join(stateDir, 'uploads');
-  mkdirSync(uploads, { recursive: true, mode: 0o700 });
+  makeFolder(uploads, 0o700);
   for (const name of readdirSync(uploads)) {
     const pid = Number(/^(\d+)-/.exec(name)?.[1]);
     // In a container, the process id is the same after every start.

@@ -96,7 +96,8 @@ export async function startTestRedis(options: TestRedisOptions = {}): Promise<Te
   };
 }
 
-function findRedisServer(): string {
+/** The Redis server that tests use. */
+export function findRedisServer(): string {
   const chosen = process.env.INFERQL_REDIS_SERVER;
   if (chosen) return chosen;
   const found = findOnPath('redis-server', 'valkey-server');

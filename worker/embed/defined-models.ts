@@ -1,5 +1,6 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '@inferql/queue/make-folder';
 import type { ModelDefinition } from './options.ts';
 
 /**
@@ -16,7 +17,7 @@ export async function writeDefinitions(
 async function writeDefinition({ name, labels, ...spec }: ModelDefinition, stateDir: string): Promise<string> {
   const folder = join(stateDir, 'defined-models', name);
   const labelsFile = join(folder, 'labels.json');
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   if (labels) {
     await replaceFile(labelsFile, JSON.stringify(labels));
     // A spec that names a file in the package is served with that file's names.
