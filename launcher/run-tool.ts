@@ -1,9 +1,10 @@
 /** Runs the tools of the setup: quiet unless they fail, and recorded, so that a tool that survives a kill is found again. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { constants } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endGroup, identifyProcess, signalGroup } from './processes.mjs';
+import { describeFullDisk } from './system-errors.mjs';
 import { SetupError } from './terminal.ts';
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -68,21 +69,31 @@ export async function runTool(
       detached: true,
     });
     runningPid = child.pid;
-    if (child.pid) {
-      const record = { pid: child.pid, identity: identifyProcess(child.pid) };
-      writeFileSync(recordPath(project), JSON.stringify(record));
-    }
-    const { code, signal } = await waitForExit(child, command);
+    const exited = waitForExit(child, command);
+    if (child.pid) await recordTool(project, child.pid);
+    const { code, signal } = await exited;
     if (ending) await new Promise(() => {});
     if (code !== null && (code === 0 || acceptCodes.includes(code))) return code;
     const how = signal ? `was ended by ${signal}` : `failed with exit code ${code}`;
-    throw new SetupError(`${[command, ...args].join(' ')}\n${how}.${passOutput ? '' : readLastLines(logPath)}`);
+    const shown = passOutput ? '' : readLastLines(logPath);
+    const full = [project.setupDir, project.dir, tmpdir()].map(describeFullDisk).find(Boolean);
+    throw new SetupError(`${[command, ...args].join(' ')}\n${how}.${shown}${full ? `\n${full}` : ''}`);
   } finally {
     process.off('exit', endTool);
     for (const signal of unheard) process.off(signal, exitOnSignal);
     runningPid = undefined;
     if (log !== undefined) closeSync(log);
     rmSync(recordPath(project), { force: true });
+  }
+}
+
+/** A tool without a record would not be found after a kill, so it is ended if the record cannot be written. */
+async function recordTool(project: ToolFolders, pid: number): Promise<void> {
+  try {
+    writeFileSync(recordPath(project), JSON.stringify({ pid, identity: identifyProcess(pid) }));
+  } catch (error) {
+    await endGroup(pid);
+    throw error;
   }
 }
 

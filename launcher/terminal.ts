@@ -1,4 +1,6 @@
 /** Progress output of the setup: one live line on a terminal, otherwise a few plain lines. */
+import { describeSystemError } from './system-errors.mjs';
+
 const SHOW_AFTER_MS = 1_000;
 const REPEAT_PLAIN_MS = 10_000;
 
@@ -74,9 +76,10 @@ export async function showStep<T>(title: string, work: () => Promise<T>): Promis
 /** A failure whose message is for the user: it is shown without a stack. */
 export class SetupError extends Error {}
 
-/** The text of a failure for the user. A full disk or a read-only folder needs no stack either: the message says everything. */
+/** The text of a failure for the user. A full disk or a read-only folder needs no stack either. */
 export function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const isExplained = error instanceof SetupError || error.name === 'InvalidConfigurationError' || 'syscall' in error;
+  if ('syscall' in error) return describeSystemError(error);
+  const isExplained = error instanceof SetupError || error.name === 'InvalidConfigurationError';
   return isExplained ? error.message : (error.stack ?? error.message);
 }

@@ -18,6 +18,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { waitForLock } from '../launcher/lock.mjs';
 import { endGroup, identifyProcess } from '../launcher/processes.mjs';
+import { describeFullDisk, describeSystemError } from '../launcher/system-errors.mjs';
 
 /** Found from this file: the scripts may be started from anywhere. */
 export const projectDir = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -31,16 +32,23 @@ const recordPath = join(setupDir, 'npm-ci.json');
 const modulesDir = join(projectDir, 'node_modules');
 const installedLockPath = join(modulesDir, '.package-lock.json');
 const SHOWN_LINES = 40;
+// Vite and esbuild take the first two for the end of a path, and the third for a pattern.
+const UNSUITABLE = /[#?*]/;
 
 /** Installs what the lock file names, if it is not installed, and loads launcher/main.ts. Exits with 1 if that fails. */
 export async function loadLauncher() {
   try {
+    if (UNSUITABLE.test(projectDir)) {
+      throw explain(
+        `The path of this folder has a '#', '?' or '*', which its tools do not take: ${projectDir}\nMove or rename it.`,
+      );
+    }
     for (const name of ['logs', 'stamps', 'launcher'])
       mkdirSync(join(setupDir, name), { recursive: true, mode: 0o700 });
     if (!isInstalled()) await installPackages();
     return await import(pathToFileURL(await bundleLauncher()).href);
   } catch (error) {
-    console.error(`\n${error.syscall || error.isExplained ? error.message : error.stack}`);
+    console.error(`\n${describeError(error)}`);
     process.exit(1);
   }
 }
@@ -121,7 +129,7 @@ async function runNpmCi() {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, stop);
   try {
-    if (child.pid) writeFileSync(recordPath, JSON.stringify({ pid: child.pid, identity: identifyProcess(child.pid) }));
+    if (child.pid) await recordNpm(child.pid);
     const failure = await new Promise((resolve) => {
       child.once('error', (error) => resolve(`npm could not be started: ${error.message}`));
       child.once('exit', (code, signal) =>
@@ -130,11 +138,22 @@ async function runNpmCi() {
     });
     if (failure) {
       const lines = readText(logPath).trimEnd().split('\n').slice(-SHOWN_LINES);
-      throw explain([failure, `The end of its output (all of it: ${logPath}):`, ...lines].join('\n    '));
+      const text = [failure, `The end of its output (all of it: ${logPath}):`, ...lines].join('\n    ');
+      throw explain([text, describeFullDisk(projectDir)].join('\n').trimEnd());
     }
   } finally {
     for (const signal of signals) process.off(signal, stop);
     rmSync(recordPath, { force: true });
+  }
+}
+
+async function recordNpm(pid) {
+  try {
+    writeFileSync(recordPath, JSON.stringify({ pid, identity: identifyProcess(pid) }));
+  } catch (error) {
+    // Nobody would find it after a kill.
+    await endGroup(pid);
+    throw error;
   }
 }
 
@@ -231,6 +250,11 @@ function readText(path) {
   } catch {
     return '';
   }
+}
+
+function describeError(error) {
+  if (error.syscall) return describeSystemError(error);
+  return error.isExplained ? error.message : error.stack;
 }
 
 /** An error whose message says all: it is shown without a stack. */

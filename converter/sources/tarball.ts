@@ -7,11 +7,13 @@ const MAX_ENTRY_BYTES = 2 ** 31;
 
 /**
  * Unpacks the named files of a package's tarball into `folder`, at the same relative paths.
- * @throws ModelError SOURCE_INVALID for a file that is not there, or that is a link or a device
+ * @throws ModelError SOURCE_INVALID for a file that is not there, or that is a link or a device; the system's error for one that cannot be
+ * written completely
  */
 export async function unpackFiles(file: string, folder: string, wanted: readonly string[]): Promise<void> {
   const names = new Set(wanted);
   let refused: string | undefined;
+  let failure: Error | undefined;
   await mkdir(folder, { recursive: true });
   await tar.x({
     file,
@@ -19,6 +21,10 @@ export async function unpackFiles(file: string, folder: string, wanted: readonly
     strip: 1,
     noChmod: true,
     noMtime: true,
+    // tar continues after a file that it cannot write, for example because the disk is full.
+    onwarn: (_code, _message, data) => {
+      if (data instanceof Error) failure ??= data;
+    },
     filter: (entryPath, entry) => {
       const name = entryPath.split('/').slice(1).join('/');
       if (!names.has(name)) return false;
@@ -28,6 +34,7 @@ export async function unpackFiles(file: string, folder: string, wanted: readonly
       return false;
     },
   });
+  if (failure) throw failure;
   if (refused) throw new ModelError('SOURCE_INVALID', `the package holds what is not a plain file: ${refused}`);
   for (const name of names) {
     await access(path.join(folder, name)).catch((cause: unknown) => {

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { identifyProcess } from '../processes.mjs';
 import type { RunningRedis } from '../redis/private-redis.ts';
-import { print, printError, SetupError } from '../terminal.ts';
+import { describeFailure, print, printError, SetupError } from '../terminal.ts';
 import { describeListenFailure } from './listen-address.ts';
 import type { LogStyle } from './logs.ts';
 import { memorySettings } from './memory-settings.ts';
@@ -164,14 +164,23 @@ export class RunningSystem {
     if (message.type === 'listening') {
       this.#isUp = true;
       const url = String(message.url);
-      const record = { pid: process.pid, url, redisUrl: this.#options.redis.url };
-      writeFileSync(this.#recordPath, JSON.stringify(record), { mode: 0o600 });
+      this.#writeRecord(url);
       this.#resolve(url);
     } else if (message.type === 'listen-failed') {
       const { port, host } = this.#options;
       const failure = describeListenFailure(message as unknown as { code?: string; message: string }, port, host);
       if (this.#isUp) printError(`  ${failure.message}`);
       else this.#reject(failure);
+    }
+  }
+
+  /** For other commands: without it, they need INFERQL_URL and REDIS_URL. */
+  #writeRecord(url: string): void {
+    const record = { pid: process.pid, url, redisUrl: this.#options.redis.url };
+    try {
+      writeFileSync(this.#recordPath, JSON.stringify(record), { mode: 0o600 });
+    } catch (error) {
+      printError(`  Other commands cannot find this system: ${describeFailure(error)}`);
     }
   }
 

@@ -1,5 +1,6 @@
 /** Real processes: small programs that end in the ways that servers and workers do. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -19,7 +20,7 @@ afterEach(async () => {
 });
 
 /** Runs a program and resolves, for each call of `next()`, to its next message or death. */
-function supervise(code: string) {
+function supervise(code: string, lifeline?: Socket) {
   const program = join(dir, 'program.mjs');
   writeFileSync(program, code);
   const events: (ChildMessage | { failuresInARow: number; how: string })[] = [];
@@ -34,6 +35,7 @@ function supervise(code: string) {
     cwd: dir,
     env: process.env,
     logStyle: 'people',
+    lifeline,
     onMessage: add,
     onDeath: add,
   });
@@ -84,5 +86,12 @@ test('restart of a program that is down does not wait for its backoff', async ()
   await next();
   await next();
   child.restart();
+  expect(await next()).toEqual({ type: 'hello' });
+});
+
+test('a program is started without the lifeline of a Redis whose guard is gone', async () => {
+  const lifeline = new Socket();
+  lifeline.destroy();
+  const { next } = supervise(`process.send({ type: 'hello' });`, lifeline);
   expect(await next()).toEqual({ type: 'hello' });
 });

@@ -103,7 +103,8 @@ export class SupervisedChild {
     const child = spawn(process.execPath, args, {
       cwd,
       env,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...(lifeline ? [lifeline] : [])],
+      // A guard that was killed holds its end no longer.
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...(lifeline && !lifeline.destroyed ? [lifeline] : [])],
     });
     this.#process = child;
     showLogs(child.stdout!, name, logStyle);
