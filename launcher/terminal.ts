@@ -79,7 +79,7 @@ export class SetupError extends Error {}
 /** The text of a failure for the user. A full disk or a read-only folder needs no stack either. */
 export function describeFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ('syscall' in error) return describeSystemError(error);
+  if ('syscall' in error) return describeSystemError(error as NodeJS.ErrnoException);
   const isExplained = error instanceof SetupError || error.name === 'InvalidConfigurationError';
   return isExplained ? error.message : (error.stack ?? error.message);
 }

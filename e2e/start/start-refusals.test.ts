@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { projectDir } from '@inferql/testing/build';
 import { startLauncher } from '@inferql/testing/launcher/launcher';
@@ -76,6 +77,25 @@ test.each(impossible)('a state folder that cannot be made, such as %s, is named 
   expect(launcher.output()).toContain(dir.slice(0, dir.lastIndexOf('/')));
   expect(launcher.output()).not.toMatch(/\n\s+at /);
 });
+
+test.each(['a#b', 'a?b', 'a*b'])(
+  'a clone in a folder %s, which its tools do not take, is refused at once',
+  async (name) => {
+    const root = mkdtempSync(join(tmpdir(), 'inferql-unsuitable-'));
+    const dir = join(root, name);
+    for (const folder of ['scripts', 'launcher']) {
+      mkdirSync(join(dir, folder), { recursive: true });
+      for (const file of readdirSync(join(projectDir, folder)).filter((file) => file.endsWith('.mjs')))
+        copyFileSync(join(projectDir, folder, file), join(dir, folder, file));
+    }
+    const launcher = startLauncher(dir);
+    expect(await launcher.exited()).toBe(1);
+    expect(launcher.output()).toContain(dir);
+    expect(launcher.output()).toMatch(/Move or rename it\.\s*$/);
+    expect(readdirSync(dir).sort()).toEqual(['launcher', 'scripts']);
+    rmSync(root, { recursive: true });
+  },
+);
 
 test('an unknown command is named, and a command that begins at the same moment is not disturbed', async () => {
   const dir = join(projectDir, '.inferql/launcher');

@@ -1,0 +1,25 @@
+import { writeFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { describeFailure, SetupError } from './terminal.ts';
+
+function findError(work: () => void): unknown {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+test.runIf(process.platform === 'linux')('a full disk is named, with what to do, and without a stack', () => {
+  const text = describeFailure(findError(() => writeFileSync('/dev/full', 'x')));
+  expect(text).toBe(
+    'ENOSPC: no space left on device, write\nThe disk is full. Free some space, then run the command again.',
+  );
+});
+
+test('what is explained has no stack, and a fault of ours has one', () => {
+  expect(describeFailure(new SetupError('Set PORT.'))).toBe('Set PORT.');
+  expect(describeFailure(findError(() => writeFileSync('/dev/null/x', '')))).toMatch(/^ENOTDIR.*'$/);
+  expect(describeFailure(new Error('ours'))).toMatch(/^Error: ours\n {4}at /);
+});
