@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { connect, setUp } from '../test/queue.fixture.ts';
-import { createLimiter, type LimitCost, type LimitOutcome, type LimitRules, unknownCharge } from './rate-limiter.ts';
+import {
+  createLimiter,
+  type LimitCost,
+  type LimitOutcome,
+  type LimitRules,
+  type LimitState,
+  unknownCharge,
+} from './rate-limiter.ts';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -36,7 +43,7 @@ async function start() {
 
 describe('a rate limit', () => {
   it('allows its burst, then refuses with the time to wait, and a refusal takes nothing', async () => {
-    const { take, limiter } = await start();
+    const { take, limiter, redis, prefix } = await start();
     const rules = rate(100, 5);
     expect(await take(60, rules)).toMatchObject({ allowed: true });
     expect(await take(40, rules)).toMatchObject({ allowed: true });
@@ -49,10 +56,18 @@ describe('a rate limit', () => {
     const [state] = await limiter.read('alice', rules);
     expect(state!.remaining).toBeLessThan(50);
     expect(state!.remaining).toBeGreaterThanOrEqual(0);
+    // A look at it leaves nothing.
+    expect(await redis.keys(`${prefix}:limit:*receipt:*`)).toHaveLength(2);
   });
 
-  it('refills with time', async () => {
-    const { take } = await start();
+  it('refills with time, and is forgotten when it is full', async () => {
+    const { take, limiter, redis, prefix } = await start();
+    await take(100, rate(100, 5, 'key:one'));
+    const [{ resetsAtMs }] = (await limiter.read('alice', rate(100, 5, 'key:one'))) as [LimitState];
+    expect(Math.abs(resetsAtMs - Date.now() - 20_000)).toBeLessThan(5_000);
+    const untilFullMs = await redis.pttl(`${prefix}:limit:{alice}:key:one:machineMs`);
+    expect(untilFullMs).toBeGreaterThan(10_000);
+    expect(untilFullMs).toBeLessThanOrEqual(20_001);
     const rules = rate(10, 1_000);
     expect((await take(10, rules)).allowed).toBe(true);
     await expect.poll(async () => (await take(10, rules)).allowed, { interval: 5 }).toBe(true);
@@ -114,6 +129,17 @@ describe('a tenant and its keys', () => {
     expect(await take(10, rules('two'))).toMatchObject({ allowed: false, refusedBy: { owner: 'tenant' } });
     const remaining = (await limiter.read('alice', rules('two'))).map((state) => Math.round(state.remaining));
     expect(remaining).toEqual([0, 20]);
+  });
+
+  it('name the one that takes longest to allow it, in whatever order', async () => {
+    const { take } = await start();
+    const limits = [...rate(100).limits, ...rate(100, 5, 'key:one').limits];
+    expect((await take(100, { limits, quotas: [] })).allowed).toBe(true);
+    for (const sorted of [limits, limits.toReversed()]) {
+      const refused = await take(100, { limits: sorted, quotas: [] });
+      expect(refused).toMatchObject({ allowed: false, refusedBy: { owner: 'tenant' } });
+      expect(!refused.allowed && refused.retryAfterMs).toBeGreaterThan(20_000);
+    }
   });
 
   it('are separate from other tenants', async () => {
@@ -185,18 +211,41 @@ describe('a quota', () => {
     await take(70, { ...quota(100, 'day'), quotas: [...quota(100, 'day').quotas, ...quota(1_000, 'month').quotas] });
     const keys = (await redis.keys(`${prefix}:limit:*`)).filter((key) => !key.includes('receipt'));
     expect(keys).toHaveLength(2);
-    for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(0);
+    const now = new Date();
+    const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()];
+    const ends = await Promise.all(keys.sort().map((key) => redis.pexpiretime(key)));
+    // Up to some milliseconds later, as the time is rounded.
+    for (const [i, endMs] of [Date.UTC(year, month, day + 1), Date.UTC(year, month + 1)].entries()) {
+      expect(ends[i]! - endMs).toBeGreaterThanOrEqual(0);
+      expect(ends[i]! - endMs).toBeLessThan(10);
+    }
+  });
+
+  it('that is used up is named, and not the rate beside it', async () => {
+    const { take } = await start();
+    const both = (burst: number, limit: number) => ({ ...rate(burst), quotas: quota(limit, 'day').quotas });
+    await take(100, both(1_000, 100));
+    expect(await take(1, both(1_000, 100))).toMatchObject({ refusedBy: { period: 'day' } });
+    expect(await take(1, both(100, 1_000))).toMatchObject({ refusedBy: { period: 'rate' } });
+  });
+
+  it('allows its last unit, whatever the sum of fractions is', async () => {
+    const { take } = await start();
+    expect((await take(0.1, quota(0.3, 'day'))).allowed).toBe(true);
+    expect((await take(0.2, quota(0.3, 'day'))).allowed).toBe(true);
+    expect((await take(0.1, quota(0.3, 'day'))).allowed).toBe(false);
   });
 });
 
 describe('a refund', () => {
   it('returns what the request took, once', async () => {
-    const { take, limiter } = await start();
+    const { take, limiter, redis, prefix } = await start();
     const rules: LimitRules = { ...rate(100), quotas: quota(100, 'month').quotas };
     const charge = chargeOf(await take(80, rules, 'alice', 'a'));
     await take(20, rules, 'alice', 'b');
     expect(await limiter.refund('a', charge)).toBe(true);
     expect(await limiter.refund('a', charge)).toBe(false);
+    for (const key of await redis.keys(`${prefix}:limit:*`)) expect(await redis.pttl(key)).toBeGreaterThan(0);
     expect((await limiter.read('alice', rules)).map(({ remaining }) => Math.round(remaining))).toEqual([80, 80]);
     expect((await take(80, rules)).allowed).toBe(true);
     expect((await take(1, rules)).allowed).toBe(false);
@@ -212,12 +261,14 @@ describe('a refund', () => {
   });
 
   it('never fills a bucket beyond its burst', async () => {
-    const { take, limiter } = await start();
+    const { take, limiter, redis, prefix } = await start();
     const rules = rate(100, 1_000);
     const charge = chargeOf(await take(50, rules, 'alice', 'a'));
-    await expect.poll(async () => (await limiter.read('alice', rules))[0]!.remaining, { interval: 5 }).toBe(100);
+    const isKept = async () => (await redis.exists(`${prefix}:limit:{alice}:tenant:machineMs`)) === 1;
+    await expect.poll(isKept, { interval: 5 }).toBe(false);
     await limiter.refund('a', charge);
     expect((await limiter.read('alice', rules))[0]!.remaining).toBe(100);
+    expect(await isKept()).toBe(false);
   });
 
   it('finds what was taken if the reply of the request was lost, and a request that comes after it takes nothing', async () => {
