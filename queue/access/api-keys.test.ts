@@ -133,5 +133,7 @@ describe('keys in Redis', () => {
       expect(await store.find(damaged.id), field).toBeNull();
     }
     expect((await store.list()).map(({ id }) => id)).toEqual([record.id]);
+    // The release that wrote them still lists them.
+    expect(await redis.scard(keys.ids)).toBe(5);
   });
 });

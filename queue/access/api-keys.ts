@@ -188,7 +188,10 @@ export class KeyStore {
       Promise.all([this.#redis.smembers(allIds), this.#redis.hgetall(lastUses)]),
     );
     const records = await Promise.all(ids.map((id) => this.find(id)));
-    const forgotten = ids.filter((_id, i) => !records[i]);
+    // A record that this release cannot read is another one's.
+    const unread = ids.filter((_id, i) => !records[i]);
+    const exist = await callRedis(() => Promise.all(unread.map((id) => this.#redis.exists(this.#recordOf(id)))));
+    const forgotten = unread.filter((_id, i) => exist[i] === 0);
     if (forgotten.length > 0) {
       await callRedis(() =>
         Promise.all([this.#redis.srem(allIds, ...forgotten), this.#redis.hdel(lastUses, ...forgotten)]),
