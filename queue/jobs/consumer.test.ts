@@ -1,5 +1,7 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, expect, it } from 'vitest';
 import { PRIORITIES, Result } from '../contract.ts';
+import { REDIS_STEP_CHANNEL } from '../lua/lua-steps.ts';
 import { MAX_OUTPUT_BYTES } from '../outputs.ts';
 import { connect, failure, leftovers, setUp, success, takeOver } from '../test/queue.fixture.ts';
 import { Consumer } from './consumer.ts';
@@ -117,6 +119,8 @@ describe('a worker', () => {
     for (const attempt of [2, 3]) {
       const next = await addWorker();
       expect(await next.start(await takeOver(next))).toHaveLength(attempt === 2 ? 1 : 0);
+      // A worker drains until it holds nothing.
+      expect(next.held.size).toBe(attempt === 2 ? 1 : 0);
     }
     expect((await producer.read(id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'WORKER_LOST', attempts: 2 });
   });
@@ -274,7 +278,12 @@ it('settles long results step by step, each once', async () => {
   const data = Buffer.alloc(MAX_OUTPUT_BYTES).toString('base64');
   const vector = { type: 'embedding', name: 'vector', size: MAX_OUTPUT_BYTES / 4, data } as const;
   const outcomes = started.map((one) => ({ ...success(one), result: { labels: [], outputs: [vector] } }));
+  const steps: unknown[] = [];
+  const note = (message: unknown) => steps.push(message);
+  subscribe(REDIS_STEP_CHANNEL, note);
   expect(await consumer.settle(outcomes)).toEqual(ids.map(() => 'settled'));
+  unsubscribe(REDIS_STEP_CHANNEL, note);
+  expect(steps).toHaveLength(2);
   expect(await consumer.settle(outcomes)).toEqual(ids.map(() => 'gone'));
   for (const id of ids) {
     expect((await producer.read(id))!.state.result?.outputs).toEqual([vector]);

@@ -1,5 +1,6 @@
 /** Models that come and go: which are offered, which is the default, and what forgetting one leaves behind. */
 import { expect, test } from 'vitest';
+import { Consumer } from '../jobs/consumer.ts';
 import { modelKeys, registryKeys } from '../redis/keys.ts';
 import { connect, setUp, success } from '../test/queue.fixture.ts';
 import { FORGET_AFTER_MS, Registry } from './registry.ts';
@@ -94,4 +95,36 @@ test('servers hear of another default model once', async () => {
   await second;
   expect(heard).toEqual(['tiny', 'other']);
   expect(await registry.defaultModel()).toBe('other');
+});
+
+test('servers hear of every model that is registered, replaced, withdrawn or loses a worker', async () => {
+  const { redis, prefix, model, consumer, addWorker } = await setUpRegistry();
+  const subscriber = connect('subscriber');
+  const heard: string[] = [];
+  subscriber.on('message', (_channel, message: string) => heard.push(message));
+  await subscriber.subscribe(registryKeys(prefix).changed);
+  /** How many messages a step publishes: those of one connection arrive in order. */
+  async function countMessages(step: () => Promise<unknown>): Promise<number> {
+    heard.length = 0;
+    await step();
+    await redis.publish(registryKeys(prefix).changed, 'last');
+    await expect.poll(() => heard.includes('last')).toBe(true);
+    return heard.filter((name) => name === model.name).length;
+  }
+  const heartbeat = { worker: 'worker1', version: model.version, engine: 'scripted', startedAtMs: 0 };
+  let second = consumer;
+  expect(await countMessages(async () => (second = await addWorker()))).toBe(1);
+  expect(await countMessages(() => consumer.register(heartbeat))).toBe(0);
+  expect(await countMessages(() => second.deregister())).toBe(1);
+  const version = 'bbbbbbbbbbbb';
+  const next = { ...model, version };
+  const newer = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'newer' });
+  const visit = async () => {
+    await newer.register({ ...heartbeat, worker: 'newer', version });
+    await newer.deregister();
+  };
+  expect(await countMessages(visit)).toBe(2);
+  // The older version is current again.
+  expect(await countMessages(() => consumer.register(heartbeat))).toBe(1);
+  expect(await countMessages(() => consumer.withdraw())).toBe(1);
 });

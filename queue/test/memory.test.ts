@@ -11,7 +11,9 @@ it('a full Redis is drained by a worker that starts only then, and every step ex
   await redis.config('SET', 'maxmemory', '1');
   try {
     await consumer.register({ worker: 'worker1', ...heartbeat });
-    const late = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model, worker: 'late' });
+    const blockingRedis = connect('blocking');
+    // Class names are refused, which does not keep the worker from its work.
+    const late = new Consumer({ redis, blockingRedis, prefix, model, labels: ['one'], worker: 'late' });
     await late.register({ worker: 'late', ...heartbeat });
     await producer.cancel(ids[4]!);
     const jobs = [...(await late.waitForJobs()), ...(await late.claim(8)), ...(await late.reclaim(8))];

@@ -82,6 +82,26 @@ it('a claim or reclaim that fails in one lane leaves what it had from the others
   expect(await consumer.reclaim(8)).toEqual([]);
 });
 
+it('a job whose pixels cannot be fetched after a wait is left to the next reclaim', async () => {
+  const { admit, consumer, redis, prefix, model } = await setUp();
+  await admit(1);
+  const { id } = await admit(2);
+  let isAway = true;
+  const leaving = new Proxy(redis, {
+    get(target, name) {
+      if (name === 'hgetBuffer' && isAway) return async () => Promise.reject(new Error('Connection is closed.'));
+      return Reflect.get(target, name, target);
+    },
+  });
+  const late = new Consumer({ redis: leaving, blockingRedis: connect('blocking'), prefix, model, worker: 'late' });
+  // The next one comes from the backlog, without its pixels.
+  await consumer.start(await consumer.claim(1));
+  await expect(late.waitForJobs()).rejects.toThrow('closed');
+  expect(late.held.size).toBe(0);
+  isAway = false;
+  expect(await late.reclaim(8)).toMatchObject([{ jobId: id, readable: true }]);
+});
+
 it('a job that a worker gave up is found again, even by the same worker', async () => {
   const { admit, consumer } = await setUp();
   const { id } = await admit(1);
