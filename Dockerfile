@@ -42,7 +42,8 @@ ENV NODE_ENV=production \
   HOME=/tmp \
   INFERQL_MODELS_DIR=/app/models \
   INFERQL_STATE_DIR=/var/lib/inferql
-USER node
+# The user node as a number: Kubernetes cannot check a name with runAsNonRoot.
+USER 1000:1000
 STOPSIGNAL SIGTERM
 
 FROM runtime AS worker-runtime
@@ -78,7 +79,8 @@ COPY --from=build /app/cli/package.json ./cli/
 COPY --from=build /app/cli/bin ./cli/bin
 # All addresses: who can reach a container is decided where its port is published.
 # Each image that is decoded holds a thread of the pool; an unused thread costs nothing.
-ENV HOST=0.0.0.0 PORT=4000 UV_THREADPOOL_SIZE=16
+# Uploads are spooled to /tmp, which can be written to even if the root file system is read-only.
+ENV HOST=0.0.0.0 PORT=4000 UV_THREADPOOL_SIZE=16 INFERQL_STATE_DIR=/tmp/inferql
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

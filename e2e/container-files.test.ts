@@ -82,7 +82,8 @@ test('the Dockerfile needs no front end from elsewhere', () => {
 test('nothing runs as root, and server and worker have a health check', () => {
   const stages = dockerfile.split(/^(?=FROM )/m);
   const runtime = stages.find((stage) => stage.includes(' AS runtime\n'))!;
-  expect(runtime.match(/^USER (.+)$/gm)?.at(-1)).toBe('USER node');
+  // With runAsNonRoot, Kubernetes refuses a user that is not a number.
+  expect(runtime.match(/^USER (.+)$/gm)?.at(-1)).toBe('USER 1000:1000');
   for (const name of ['server', 'worker', 'models']) {
     const stage = stages.find((text) => text.includes(` AS ${name}\n`))!;
     expect(stage).toMatch(/^FROM (worker-)?runtime /);
@@ -91,6 +92,11 @@ test('nothing runs as root, and server and worker have a health check', () => {
   for (const name of ['server', 'worker']) {
     expect(stages.find((stage) => stage.includes(` AS ${name}\n`))).toMatch(/^HEALTHCHECK /m);
   }
+});
+
+test('with a read-only root file system, the server writes only to the memory that compose file and docs mount at /tmp', () => {
+  const stage = dockerfile.split(/^(?=FROM )/m).find((text) => text.includes(' AS server\n'))!;
+  expect(stage).toMatch(/^ENV .*\bINFERQL_STATE_DIR=\/tmp\//m);
 });
 
 test('the image has the same settings for memory as systems that the launcher runs', () => {

@@ -13,7 +13,7 @@ import { openUploadDir } from './uploads/upload-dir.ts';
 
 /** Also true if the launcher has gone meanwhile, which `process.connected` then says. */
 const launched = process.send !== undefined;
-const config = readSettings();
+const config = orExit(() => readConfig(process.env));
 const mayListen =
   launched && config.listen === 'on-message'
     ? new Promise<void>((resolve) => {
@@ -31,7 +31,7 @@ if (!launched) for (const mistake of findSettingMistakes(process.env)) log.warn(
 logConsole(log);
 setSharpGlobals();
 const createMetrics = await loadMetrics(config);
-const uploadDir = openUploadDir(config.stateDir);
+const uploadDir = orExit(() => openUploadDir(config.stateDir));
 
 const { redis, subscriber, close } = openConnections(config, log);
 const components = new ServerComponents({ config, uploadDir: uploadDir.dir, redis, subscriber, log, createMetrics });
@@ -90,9 +90,10 @@ async function openMetrics(): Promise<void> {
   }
 }
 
-function readSettings() {
+/** What a person must correct ends the process with a message instead of a stack. */
+function orExit<T>(start: () => T): T {
   try {
-    return readConfig(process.env);
+    return start();
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n`);
     process.exit(1);

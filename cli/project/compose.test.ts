@@ -118,7 +118,8 @@ test('the commands in comments have the options that they need', () => {
 test('the state is in the volume, which the user of the image may write', () => {
   const { volumes } = readCompose().services.inferql!;
   expect(volumes).toEqual([`state:${imageEnv.INFERQL_STATE_DIR}`]);
-  expect(textOf('USER')).toEqual(['node']);
+  // A number, which Kubernetes can check, of the user node.
+  expect(textOf('USER')).toEqual(['1000:1000']);
   expect(textOf('RUN').join('\n')).toContain(`chown node:node ${imageEnv.INFERQL_STATE_DIR}`);
 });
 

@@ -44,7 +44,8 @@ RUN npm install --omit=dev --ignore-scripts
 COPY models ./models
 RUN chown node:node /app && mkdir -p /var/lib/inferql && chown node:node /var/lib/inferql
 ENV NODE_ENV=production INFERQL_STATE_DIR=/var/lib/inferql
-USER node
+# The user node, as a number that Kubernetes can check.
+USER 1000:1000
 EXPOSE 4000
 # The first start downloads and converts the model.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=600s CMD ["node", "--eval", "fetch('http://127.0.0.1:4000/health/ready').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]

@@ -30,3 +30,10 @@ test('files of dead processes are removed, those of living ones are not', () => 
   expect(existsSync(join(stateDir, 'uploads', `${process.ppid}-abc`))).toBe(true);
   expect(readdirSync(uploadDir.dir)).toEqual([]);
 });
+
+test('a folder that cannot be written to is named, with its setting', () => {
+  // A file where a folder should be: the user of the tests may be one who may write everywhere.
+  const file = join(stateDir, 'file');
+  writeFileSync(file, '');
+  expect(() => openUploadDir(file)).toThrow(`Uploads cannot be written to '${file}' (ENOTDIR). Set INFERQL_STATE_DIR`);
+});
