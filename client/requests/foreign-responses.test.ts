@@ -8,6 +8,7 @@ test.each([
   [403, 'FORBIDDEN', false],
   [404, 'BAD_RESPONSE', false],
   [407, 'UNAUTHENTICATED', false],
+  [408, 'REQUEST_TIMEOUT', true],
   [413, 'REQUEST_TOO_LARGE', false],
   [429, 'RATE_LIMITED', true],
   [500, 'UNAVAILABLE', true],

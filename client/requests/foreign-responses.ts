@@ -12,6 +12,8 @@ export function errorOfStatus(response: Response): InferqlError {
       return new InferqlError('UNAUTHENTICATED', `${answerer}: it asks for a sign-in.`, details);
     case 403:
       return new InferqlError('FORBIDDEN', `${answerer}: it refuses the request.`, details);
+    case 408:
+      return new InferqlError('REQUEST_TIMEOUT', `${answerer}: the request took too long to arrive.`, details);
     case 413:
       return new InferqlError('REQUEST_TOO_LARGE', `${answerer}: the request is too large.`, details);
     case 429:

@@ -47,6 +47,9 @@ const SIGNATURES: readonly (readonly [name: string, signature: string, offset?: 
   ['gzip archives', '\x1f\x8b'],
   ['RAR archives', 'Rar!\x1a\x07'],
   ['7z archives', '7z\xbc\xaf\x27\x1c'],
+  ['bzip2 archives', '1AY&SY', 4],
+  ['xz archives', '\xfd7zXZ\0'],
+  ['Zstandard archives', '\x28\xb5\x2f\xfd'],
   ['NumPy arrays', '\x93NUMPY'],
   ['files of macOS that only accompany an image (AppleDouble, ._*)', '\0\x05\x16\x07'],
 ];

@@ -4,7 +4,8 @@ import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type ConnectionRole, connectRedis } from './connection.ts';
-import { findCure, logConsole, reportConnections } from './outage-report.ts';
+import { findCure } from './outage-cures.ts';
+import { logConsole, reportConnections } from './outage-report.ts';
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -137,6 +138,7 @@ test.each([
   ["NOPERM User iq has no permissions to run the 'info' command", 'permissions'],
   ['getaddrinfo ENOTFOUND redis.invalid', 'resolved'],
   ['self-signed certificate', 'rediss://'],
+  ['connect EACCES /run/redis/redis.sock', 'unixsocketperm'],
 ])('%s has a cure', (reason, word) => expect(findCure(reason)).toContain(word));
 
 test('what a library writes to the console appears once, through the log', () => {

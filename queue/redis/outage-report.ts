@@ -1,5 +1,6 @@
 /** Logs one line per outage of Redis, with Redis' message and what to do, then rare reminders until it is over. */
 import { connect } from 'node:net';
+import { findCure } from './outage-cures.ts';
 import { parseRedisUrl } from './url.ts';
 
 /** The part of a logger that is needed here. */
@@ -21,31 +22,6 @@ const ACCEPTED_MS = 2_000;
 interface Connection {
   on(event: 'error' | 'refused', listener: (error: unknown) => void): unknown;
   on(event: 'ready' | 'close', listener: () => void): unknown;
-}
-
-const CURES: [pattern: RegExp, cure: string][] = [
-  [/^-?NOAUTH/, 'Put its password into REDIS_URL: redis://:PASSWORD@host:port, or redis://USER:PASSWORD@host:port.'],
-  [
-    /^-?(WRONGPASS|ERR invalid password)/,
-    'Check the user and the password in REDIS_URL; percent-encode special characters.',
-  ],
-  [/^-?ERR AUTH .*without any password/, 'Leave the password out of REDIS_URL, or set one in Redis.'],
-  [
-    /^-?DENIED/,
-    'Redis accepts other machines only with a password: set one in Redis and in REDIS_URL, or run Redis on this machine.',
-  ],
-  [/^-?NOPERM/, "Give InferQL's Redis user the permissions that docs/redis.md lists."],
-  [/^-?READONLY/, 'REDIS_URL names a replica: use the address of its master, or of Sentinel.'],
-  [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or stop other clients.'],
-  [/ECONNREFUSED|ENOENT/, 'Start Redis there, or correct REDIS_URL.'],
-  [/ENOTFOUND|EAI_AGAIN/, 'The name cannot be resolved: correct REDIS_URL.'],
-  [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, 'The host does not respond: check the address, and firewalls in between.'],
-  [/certificate|SSL|TLS/i, 'Use rediss:// in REDIS_URL if and only if Redis uses TLS, and check NODE_EXTRA_CA_CERTS.'],
-];
-
-/** What to do about a known reason. */
-export function findCure(reason: string): string | undefined {
-  return CURES.find(([pattern]) => pattern.test(reason))?.[1];
 }
 
 /** Reports all connections of a process to the same Redis together. @param url REDIS_URL, of which only host and port are logged */

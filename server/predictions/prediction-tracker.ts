@@ -7,6 +7,7 @@ import type { Producer } from '@inferql/queue/predictions/producer';
 import type { ReportUnreadable } from '@inferql/queue/redis/unreadable-records';
 import { MAX_TIMER_MS } from '@inferql/settings/value-types';
 import type { Logger } from 'pino';
+import { PositionUpdates } from './position-updates.ts';
 import type { PredictionListener } from './prediction-listener.ts';
 
 interface OpenPrediction {
@@ -22,8 +23,7 @@ interface OpenModel {
   /** True while the model's open predictions still have to be read again. */
   stale: boolean;
   reading: boolean;
-  positionsTimer: NodeJS.Timeout | undefined;
-  positionsSentAtMs: number;
+  positions: PositionUpdates;
 }
 
 /** Maximum time that a caller waits for the subscription to the model's channel, in milliseconds. */
@@ -32,8 +32,6 @@ const SUBSCRIBE_LIMIT_MS = 2_000;
 const READ_BATCH_SIZE = 500;
 /** An overdue prediction that no step has ended yet is checked again after this. */
 const OVERDUE_RETRY_MS = 250;
-/** With many open predictions, positions are reported less often: the interval is at least this many milliseconds per open prediction. */
-const POSITION_COST_MS = 0.5;
 
 export interface PredictionTrackerOptions {
   producer: Producer;
@@ -152,7 +150,7 @@ export class PredictionTracker {
     clearInterval(this.#auditTimer);
     for (const model of this.#models.values()) {
       if (model.deadline) clearTimeout(model.deadline.timer);
-      clearTimeout(model.positionsTimer);
+      model.positions.close();
     }
     this.#channel.close();
   }
@@ -165,8 +163,7 @@ export class PredictionTracker {
         deadline: undefined,
         stale: false,
         reading: false,
-        positionsTimer: undefined,
-        positionsSentAtMs: 0,
+        positions: new PositionUpdates(this.#options.positionIntervalMs, () => this.#readPositions(name)),
       };
       this.#models.set(name, model);
     }
@@ -195,7 +192,8 @@ export class PredictionTracker {
       // Another release may publish what this one cannot read. An error thrown in a listener would end the process.
       this.#options.reportUnreadable(`a state on the channel of model ${model}`, error);
     }
-    this.#schedulePositions(model);
+    const watched = this.#models.get(model);
+    if (watched && watched.open.size > 0) watched.positions.queueMoved();
   }
 
   #audit(): void {
@@ -266,27 +264,16 @@ export class PredictionTracker {
     if (next < Number.POSITIVE_INFINITY) this.#armDeadline(name, model, Math.max(next, Date.now() + OVERDUE_RETRY_MS));
   }
 
-  /** The queue has moved: report new positions, at a bounded rate, and always the last one. */
-  #schedulePositions(name: string): void {
-    const model = this.#models.get(name);
-    if (!model || model.open.size === 0 || model.positionsTimer) return;
-    const intervalMs = Math.max(this.#options.positionIntervalMs, model.open.size * POSITION_COST_MS);
-    const delayMs = Math.max(0, model.positionsSentAtMs + intervalMs - performance.now());
-    model.positionsTimer = setTimeout(() => void this.#sendPositions(model), delayMs);
-    model.positionsTimer.unref();
-  }
-
-  async #sendPositions(model: OpenModel): Promise<void> {
-    model.positionsTimer = undefined;
-    model.positionsSentAtMs = performance.now();
-    const waiting = [...model.open.values()].filter(
+  /** Reads the positions of the waiting predictions that are watched with them. @returns how many */
+  async #readPositions(name: string): Promise<number> {
+    const waiting = [...this.#modelOf(name).open.values()].filter(
       ({ latest, listeners }) =>
         latest?.status === 'QUEUED' && [...listeners].some(({ wantsPositions }) => wantsPositions),
     );
-    if (waiting.length === 0) return;
     await this.#readIds(waiting.map(({ id }) => id)).catch((error) =>
       this.#options.log.debug({ err: error }, 'queue positions unavailable'),
     );
+    return waiting.length;
   }
 }
 

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createProcessConverter } from '@inferql/converter/conversion-process/convert-in-process';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
-import { findCure, reportConnections } from '@inferql/queue/redis/outage-report';
+import { findCure } from '@inferql/queue/redis/outage-cures';
+import { reportConnections } from '@inferql/queue/redis/outage-report';
 import { parseRedisUrl } from '@inferql/queue/redis/url';
 import { checkRedisVersion } from '@inferql/queue/redis/version';
 import { createFolderSource, createListSource, type ModelSource } from '../repository/model-source.ts';

@@ -239,7 +239,8 @@ export class ModelLoop {
       const result = readResult(run, index, this.#answers, this.#wantsHeatmap(started), started.job.options.labels);
       return { started, result, batchSize, inferenceMs: run.inferenceMs };
     } catch (error) {
-      this.#options.log.warn({ err: error, code: codeOf(error) }, 'an image of a batch failed');
+      const { jobId, tenant } = started.job;
+      this.#options.log.warn({ err: error, code: codeOf(error), jobId, tenant }, 'an image of a batch failed');
       return { started, errorCode: codeOf(error) };
     }
   }

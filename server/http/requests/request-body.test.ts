@@ -27,6 +27,7 @@ describe('a compressed body', () => {
     ['deflate', deflateSync(QUERY)],
     ['br', brotliCompressSync(QUERY)],
     ['GZIP', gzipSync(QUERY)],
+    ['x-gzip', gzipSync(QUERY)],
   ])('(%s) is read', async (encoding, body) => {
     const { status, text } = await send(body, { 'content-encoding': encoding });
     expect([status, JSON.parse(text)]).toEqual([200, { data: { __typename: 'Query' } }]);

@@ -118,6 +118,8 @@ type Encoding = keyof typeof DECODERS;
 function readEncoding(header: string | null): Encoding | undefined {
   const name = (header ?? 'identity').trim().toLowerCase();
   if (name === 'identity' || name === '') return undefined;
+  // RFC 9110, 8.4.1.3.
+  if (name === 'x-gzip') return 'gzip';
   if (Object.hasOwn(DECODERS, name)) return name as Encoding;
   throw refuse('UNSUPPORTED_MEDIA_TYPE', 'The Content-Encoding is not supported. Expected gzip, deflate or br.');
 }

@@ -27,6 +27,7 @@ import { isAllowedOrigin } from '../requests/cors.ts';
 import { findHostProblem, HOST_ANSWERS } from '../requests/host-check.ts';
 import { clientAddress } from '../requests/proxy.ts';
 import { SEND_GRACE_MS } from '../send-grace.ts';
+import { readConnectionAuthorization } from './connection-authorization.ts';
 import { type SocketExtra, serveWebSockets } from './web-socket-connection.ts';
 
 /** 'Service restart': clients reconnect. */
@@ -123,7 +124,7 @@ export class WebSockets {
     const { access, config } = this.#options;
     try {
       const caller = await access.authenticator.authenticate({
-        authorization: readAuthorization(connectionParams, extra.request),
+        authorization: readConnectionAuthorization(connectionParams, extra.request),
         address: clientAddress(extra.request, config.trustProxy),
         header: (name) => extra.request.headers[name.toLowerCase()]?.toString(),
       });
@@ -255,12 +256,6 @@ export class WebSockets {
     this.#operations.set(socket, running.set(id, controller));
     return controller.signal;
   }
-}
-
-/** A browser cannot send headers with a WebSocket; other programs can. */
-function readAuthorization(params: Record<string, unknown> | undefined, request: IncomingMessage): string | undefined {
-  const given = params?.authorization ?? params?.Authorization;
-  return typeof given === 'string' ? given : request.headers.authorization;
 }
 
 /** The path that a request names, without its query. */

@@ -1,0 +1,30 @@
+/** What to do about the errors of connections to Redis. */
+
+const CURES: [pattern: RegExp, cure: string][] = [
+  [/^-?NOAUTH/, 'Put its password into REDIS_URL: redis://:PASSWORD@host:port, or redis://USER:PASSWORD@host:port.'],
+  [
+    /^-?(WRONGPASS|ERR invalid password)/,
+    'Check the user and the password in REDIS_URL; percent-encode special characters.',
+  ],
+  [/^-?ERR AUTH .*without any password/, 'Leave the password out of REDIS_URL, or set one in Redis.'],
+  [
+    /^-?DENIED/,
+    'Redis accepts other machines only with a password: set one in Redis and in REDIS_URL, or run Redis on this machine.',
+  ],
+  [/^-?NOPERM/, "Give InferQL's Redis user the permissions that docs/redis.md lists."],
+  [/^-?READONLY/, 'REDIS_URL names a replica: use the address of its master, or of Sentinel.'],
+  [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or stop other clients.'],
+  [
+    /EACCES|EPERM/,
+    "This user may not open Redis' socket: set unixsocketperm in Redis, or add the user to the socket's group.",
+  ],
+  [/ECONNREFUSED|ENOENT/, 'Start Redis there, or correct REDIS_URL.'],
+  [/ENOTFOUND|EAI_AGAIN/, 'The name cannot be resolved: correct REDIS_URL.'],
+  [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, 'The host does not respond: check the address, and firewalls in between.'],
+  [/certificate|SSL|TLS/i, 'Use rediss:// in REDIS_URL if and only if Redis uses TLS, and check NODE_EXTRA_CA_CERTS.'],
+];
+
+/** What to do about a known reason. */
+export function findCure(reason: string): string | undefined {
+  return CURES.find(([pattern]) => pattern.test(reason))?.[1];
+}
