@@ -1,5 +1,5 @@
 /** `models add`, from each kind of source, and in place of another model. */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -57,14 +57,41 @@ test("takes labels, but no crop and no normalization, from a metadata.json that 
   ).rejects.toThrow(/pose.*only/);
 });
 
-test('does not take what a killed command with the same process id left, as in the next container', async () => {
-  const { modelsDir, stateDir } = repository.context;
-  const left = { 'labels.txt': 'x\ny\nz' };
-  await writeFiles(path.join(stateDir, `adding-${process.pid}`, 'net'), left);
-  await writeFiles(path.join(modelsDir, `.adding-${process.pid}`), left);
-  const folder = await writeFiles(path.join(repository.root, 'net'), await filesOf(network()));
-  expect((await addModel(folder, {}, repository.context)).labels).toEqual(['class 0', 'class 1', 'class 2']);
-  expect((await readdir(path.join(modelsDir, 'net'))).sort()).not.toContain('labels.txt');
+test('puts back a model whose replacement was killed halfway, and removes what is left of a finished one', async () => {
+  const { modelsDir } = repository.context;
+  const madeAt = new Date(Date.now() - 3_600_000);
+  const leave = async (name: string) => {
+    const folder = await writeFiles(path.join(modelsDir, name), { 'model.json5': name });
+    await utimes(folder, madeAt, madeAt);
+  };
+  // A process of the container before this one had the same id.
+  await leave(`.replaced-${process.pid}-00000001-moved`);
+  await leave(`.replaced-${process.pid}-00000002-net`);
+  await leave(`.staging-${process.pid}-00000003`);
+  await leave('net');
+  const folder = await writeFiles(path.join(repository.root, 'other'), await filesOf(network()));
+  await addModel(folder, {}, repository.context);
+  expect((await readdir(modelsDir)).sort()).toEqual(['moved', 'net', 'other', 'repository.json5', 'samples']);
+  expect(await readFile(path.join(modelsDir, 'moved', 'model.json5'), 'utf8')).toMatch(/-moved$/);
+  expect(await readFile(path.join(modelsDir, 'net', 'model.json5'), 'utf8')).toBe('net');
+});
+
+test('keeps what else is in a folder of the repository that it turns into a model', async () => {
+  const { context } = repository;
+  const folder = path.join(context.modelsDir, 'net');
+  const files = { ...(await filesOf(network())), 'train.ipynb': 'mine' };
+  await writeFiles(folder, files);
+  await writeFiles(path.join(folder, 'runs'), { 'log.txt': 'mine, too' });
+  for (const source of [folder, path.join(folder, 'model.json')]) {
+    await addModel(source, { name: 'net', replace: true, normalization: 'tf' }, context);
+    expect((await readSpec(folder)).spec.input.normalization).toBe('tf');
+    expect(await readFile(path.join(folder, 'train.ipynb'), 'utf8')).toBe('mine');
+    expect(await readFile(path.join(folder, 'runs', 'log.txt'), 'utf8')).toBe('mine, too');
+  }
+  const elsewhere = await writeFiles(path.join(repository.root, 'elsewhere'), files);
+  await symlink(elsewhere, path.join(context.modelsDir, 'linked'));
+  await addModel(path.join(context.modelsDir, 'linked'), { replace: true }, context);
+  expect((await readdir(elsewhere)).sort()).toEqual(Object.keys(files).sort());
 });
 
 test('takes a folder, detects logits, numbers the classes without names, and can be listed, checked and removed', async () => {

@@ -4,7 +4,7 @@ import { MODEL_NAME } from '@inferql/queue/contract';
 import JSON5 from 'json5';
 import { ModelError, UnsupportedOpError } from '../errors.ts';
 import { wayOut } from '../export-advice.ts';
-import { createStaging } from '../files/staging.ts';
+import { createStaging, replaceFolder } from '../files/staging.ts';
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 import { NOT_MODELS } from '../repository/unserved-folders.ts';
 import { nameOfSource, obtainSource } from '../sources/obtain-source.ts';
@@ -51,7 +51,7 @@ export async function addModel(source: string, options: AddOptions, context: Com
       model = await prepareModel({ modelDir, stateDir, signal });
     }
     await compareWithTfjs(model, context);
-    await moveIntoPlace(modelDir, target, exists);
+    await moveIntoPlace(modelDir, target, exists, isWithin(source, target));
     context.print(`added ${name}, version ${model.version}; its spec is ${path.join(target, SPEC_FILE)}`);
     await keepDefault(name, context);
     return model;
@@ -95,22 +95,27 @@ async function checkTarget(target: string, source: string, { replace = false }: 
   return isTaken;
 }
 
-/** On another file system than the state a rename would fail: copied next to the target first, then renamed. */
-async function moveIntoPlace(modelDir: string, target: string, exists: boolean): Promise<void> {
+/**
+ * On another file system than the state a rename would fail: copied next to the target first, then renamed.
+ * @param keepOthers keep other files of the folder that it replaces: it is the source, with whatever its owner has in it
+ */
+async function moveIntoPlace(modelDir: string, target: string, exists: boolean, keepOthers: boolean): Promise<void> {
   const beside = await createStaging(path.dirname(target));
-  const old = path.join(path.dirname(target), path.basename(beside).replace('staging', 'replaced'));
   try {
     await cp(modelDir, beside, { recursive: true });
-    if (exists) await rename(target, old);
-    await rename(beside, target).catch(async (cause: NodeJS.ErrnoException) => {
-      // What it would have replaced goes back, unless something is there.
-      if (exists) await rename(old, target).catch(() => undefined);
-      if (!/^(ENOTEMPTY|EEXIST)$/.test(cause.code ?? '')) throw cause;
-      const message = `${target} was written by another command in the meantime: use --replace, or another --name`;
-      throw new ModelError('SPEC_INVALID', message, { cause });
-    });
+    await (exists ? replaceFolder(beside, target, keepOthers) : rename(beside, target)).catch(
+      (cause: NodeJS.ErrnoException) => {
+        if (!/^(ENOTEMPTY|EEXIST)$/.test(cause.code ?? '')) throw cause;
+        const message = `${target} was written by another command in the meantime: use --replace, or another --name`;
+        throw new ModelError('SPEC_INVALID', message, { cause });
+      },
+    );
   } finally {
     await rm(beside, { recursive: true, force: true });
-    await rm(old, { recursive: true, force: true });
   }
+}
+
+/** Whether a source is a folder, or in it. */
+function isWithin(source: string, folder: string): boolean {
+  return `${path.resolve(source)}${path.sep}`.startsWith(`${path.resolve(folder)}${path.sep}`);
 }

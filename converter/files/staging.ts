@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { makeFolder } from '@inferql/queue/make-folder';
 import { processExists } from '@inferql/queue/process-exists';
 import { discardFolder, isIntact, sealFolder } from './folder-digests.ts';
 
 const STAGING = /^\.staging-(\d+)-[0-9a-f]{8}$/;
+/** What is being replaced, with the name that it had. */
+const REPLACED = /^\.replaced-(\d+)-[0-9a-f]{8}-(.+)$/;
 /** A folder whose process id does not exist here may belong to another container: give it time. */
 const ABANDONED_AFTER_MS = 10 * 60_000;
 /** A younger folder is not marked as new again. */
@@ -61,14 +63,54 @@ async function moveInto(folder: string, target: string): Promise<boolean> {
   }
 }
 
-/** Removes what killed processes left behind. */
+/**
+ * Moves a folder in place of another with two renames. What a process that is killed between them leaves is put back by the next
+ * `createStaging`.
+ * @param folder next to `target`
+ * @param keepOthers keep the files of `target` that the new folder does not have
+ * @throws the system's error; what was replaced is then back, unless something else is in its place
+ */
+export async function replaceFolder(folder: string, target: string, keepOthers: boolean): Promise<void> {
+  const [parent, name] = [path.dirname(target), path.basename(target)];
+  const old = path.join(parent, `.replaced-${process.pid}-${randomBytes(4).toString('hex')}-${name}`);
+  own.add(old);
+  const now = new Date();
+  // Its age is that of its replacement. A link may lead nowhere.
+  await utimes(target, now, now).catch(() => undefined);
+  await rename(target, old);
+  try {
+    await rename(folder, target);
+  } catch (cause) {
+    await rename(old, target).catch(() => undefined);
+    throw cause;
+  }
+  // Behind a link are files of somebody else.
+  if (keepOthers && !(await lstat(old)).isSymbolicLink()) await moveMissing(old, target);
+  await rm(old, { recursive: true, force: true });
+}
+
+/** Moves the files that the other folder does not have. */
+async function moveMissing(from: string, to: string): Promise<void> {
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)];
+    const found = await lstat(target).catch(() => undefined);
+    if (found === undefined) await rename(source, target);
+    else if (entry.isDirectory() && found.isDirectory()) await moveMissing(source, target);
+  }
+}
+
+/** Removes what killed processes left behind, and puts back what they had moved aside and not replaced. */
 async function sweepAbandoned(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
-    const pid = Number(STAGING.exec(name)?.[1]);
+    const [, id, replaced] = STAGING.exec(name) ?? REPLACED.exec(name) ?? [];
+    const pid = Number(id);
     const folder = path.join(parent, name);
     if (!pid || (pid === process.pid ? own.has(folder) : processExists(pid))) continue;
     const age = Date.now() - ((await stat(folder).catch(() => undefined))?.mtimeMs ?? 0);
-    if (age > ABANDONED_AFTER_MS) await rm(folder, { recursive: true, force: true });
+    if (age <= ABANDONED_AFTER_MS) continue;
+    if (replaced !== undefined && !(await lstat(path.join(parent, replaced)).catch(() => undefined)))
+      await rename(folder, path.join(parent, replaced));
+    else await rm(folder, { recursive: true, force: true });
   }
 }
 
