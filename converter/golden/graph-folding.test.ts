@@ -1,6 +1,6 @@
 /** What is written otherwise than node by node, for speed: the numbers stay. */
 import { describe, expect, test } from 'vitest';
-import { type GraphWriter, ints } from './graph-writer.fixture.ts';
+import { type GraphWriter, ints, text } from './graph-writer.fixture.ts';
 import { conv, convertOnly, difference, features, LIMIT, sides } from './graphs.fixture.ts';
 import { answer } from './layer-files.fixture.ts';
 
@@ -70,6 +70,21 @@ describe('nodes of whole numbers', () => {
     expect(await difference(nearest)).toBeLessThan(LIMIT);
     const bilinear = (g: GraphWriter) => g.node('ResizeBilinear', [wholeNumbers(g), g.ints(height, width)], attr);
     expect(await difference(bilinear)).toBeLessThan(LIMIT);
+  });
+
+  test.each<[string, (g: GraphWriter) => string[], Record<string, { s: string }>]>([
+    ['Pad', () => [], {}],
+    ['PadV2', (g) => [g.int(3)], {}],
+    ['MirrorPad', () => [], { mode: { s: text('REFLECT') } }],
+  ])('with a border agree with tfjs: %s', async (op, more, attributes) => {
+    for (const channels of [0, 1]) {
+      const padded = (g: GraphWriter) =>
+        floats(
+          g,
+          g.node(op, [wholeNumbers(g), sides(g, 0, 0, 1, 2, 2, 1, channels, channels), ...more(g)], attributes),
+        );
+      expect(await difference(padded)).toBeLessThan(LIMIT);
+    }
   });
 
   test('are refused by name if onnxruntime has none for them', async () => {

@@ -24,6 +24,9 @@ describe('the end of an ONNX graph', () => {
     [['Gemm', 'LogSoftmax'], 'logits', true],
     [['Gemm', 'Softmax', 'Log'], 'logits', true],
     [['Gemm', 'Sigmoid', 'Log'], 'logits', false],
+    [['Gemm', 'Sigmoid', 'Add', 'Log'], 'logits', false],
+    [['Gemm', 'Sigmoid', 'Clip', 'Log'], 'logits', false],
+    [['Gemm', 'Softmax', 'Add', 'Log'], 'logits', true],
     [['Gemm', 'Neg', 'Softplus', 'Neg'], 'logits', false],
     [['Softmax', 'Gemm'], 'logits', true],
     [['Conv', 'Sigmoid', 'GlobalAveragePool', 'Flatten'], 'logits', false],
@@ -52,6 +55,15 @@ describe('the end of an ONNX graph', () => {
       { opType: 'Div', input: ['e', 'n'], output: ['output'] },
     ];
     expect(readEnding(mean, 'output').certain).toBe(false);
+  });
+
+  test.each([
+    ['Log', ['Sigmoid', 'Add', 'Log']],
+    ['Log', ['Sigmoid', 'Max', 'Log']],
+    ['Log', ['Sigmoid', 'Log']],
+    ['Neg', ['Neg', 'Softplus', 'Neg']],
+  ])('is the logarithm of a sigmoid, with and without what keeps it finite: %s of %s', (_, ops) => {
+    expect(readEnding(chain('Gemm', ...ops), 'output').op).toBe('LogSigmoid');
   });
 
   test('may be a bias after a product, and a cyclic graph ends', () => {

@@ -63,13 +63,19 @@ function isSpelledSoftmax(node: Node, producerOf: ProducerOf): boolean {
   return below?.opType === 'ReduceSum' && below.input?.[0] === exponent;
 }
 
+/** Operators with a constant that keeps a logarithm from being infinite, as in `log(sigmoid(x) + 1e-6)`. */
+const SAFEGUARDS = new Set(['Add', 'Clip', 'Max']);
+
 /** `log(sigmoid(x))`, as PyTorch's exporters write it, or `-softplus(-x)`. */
 function isLogSigmoid(node: Node, producerOf: ProducerOf): boolean {
   const inner = producerOf(node.input?.[0]);
   if (node.opType === 'Neg') return inner?.opType === 'Softplus';
-  return (
-    node.opType === 'Log' && inner !== undefined && (inner.opType === 'Sigmoid' || isSpelledSigmoid(inner, producerOf))
-  );
+  if (node.opType !== 'Log' || inner === undefined) return false;
+  const isSigmoid = (candidate: Node | undefined) =>
+    candidate !== undefined && (candidate.opType === 'Sigmoid' || isSpelledSigmoid(candidate, producerOf));
+  const isGuarded =
+    SAFEGUARDS.has(inner.opType ?? '') && (inner.input ?? []).some((name) => isSigmoid(producerOf(name)));
+  return isGuarded || isSigmoid(inner);
 }
 
 /** `1 / (1 + exp(-x))`. */

@@ -94,6 +94,31 @@ describe('an int8 version', () => {
     expect(rough[0]).toBeCloseTo(0.9, 2);
   });
 
+  test('whose last weights are a convolution gives scores that no calibration image had', async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.conv2d({ inputShape: [8, 8, 3], filters: 2, kernelSize: 1, activation: 'relu' }),
+        tf.layers.conv2d({ filters: 2, kernelSize: 1 }),
+        tf.layers.globalAveragePooling2d({}),
+        tf.layers.activation({ activation: 'softmax' }),
+      ],
+    });
+    // The first class has the sum of red and green, each 0 to 2, and the second always 3. Calibration sees red and green, and never yellow.
+    const [colors, scores] = [tf.tensor4d([1, 0, 0, 1, 0, 0], [1, 1, 3, 2]), tf.tensor4d([1, 0, 1, 0], [1, 1, 2, 2])];
+    model.setWeights([colors, tf.tensor1d([1, 1]), scores, tf.tensor1d([0, 3])]);
+    const image = (colorOf: (pixel: number) => number[]) =>
+      Uint8Array.from(Array.from({ length: 64 }, (_, pixel) => colorOf(pixel)).flat());
+    const seen = image((pixel) => (pixel % 2 === 0 ? [255, 0, 0] : [0, 255, 0]));
+    const [exact, rough] = await runBoth(
+      model,
+      OUTPUT,
+      seen,
+      image(() => [255, 255, 0]),
+    );
+    expect(exact[0]).toBeCloseTo(0.731, 2);
+    expect(rough[0]).toBeCloseTo(0.731, 2);
+  });
+
   test('keeps the bias of channels whose weights are almost zero', async () => {
     const model = tf.sequential({
       layers: [
@@ -116,12 +141,13 @@ describe('an int8 version', () => {
       node('Clip', ['a', 'half', 'six'], 'b'),
       node('Conv', ['b', 'kernel'], 'c'),
       node('Clip', ['c', 'zero', 'six'], 'd'),
+      node('Conv', ['d', 'kernel'], 'e'),
     ];
     const bounds = { zero: 0, half: 0.5, six: 6 };
     const constants = new Map(Object.entries(bounds).map(([name, value]) => [name, floatTensor([], [value])]));
     constants.set('kernel', floatTensor([1, 1, 1, 1], [1]));
     const port = (name: string) => ({ name, type: 'float32' as const, shape: [1, 1, 1, 1] });
-    const graph = { nodes, constants, inputs: [port('image')], outputs: [port('d')] };
+    const graph = { nodes, constants, inputs: [port('image')], outputs: [port('e')] };
     quantizeGraph(graph, { image: [0, 8], b: [0.5, 6], d: [0.5, 6] });
     expect(graph.nodes.filter(({ op }) => op === 'Clip').map(({ inputs }) => inputs[1])).toEqual(['half']);
   });

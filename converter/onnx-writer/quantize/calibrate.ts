@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { ModelError } from '../../errors.ts';
 import type { ModelRunner } from '../../model-process/model-runner.ts';
 import type { FloatModel } from '../convert-model.ts';
 import { writeModel } from '../graph/encode-onnx.ts';
@@ -9,6 +10,7 @@ import { type Calibration, tensorsToQuantize } from './calibration-ranges.ts';
  * Runs a float model over images and records the ranges of its tensors.
  * @param images uint8 [height, width, channels] each
  * @param options `headroom` widens what was seen by a factor; `folder` may be written to
+ * @throws ModelError SPEC_INVALID if nothing would run on bytes
  */
 export async function calibrate(
   model: FloatModel,
@@ -17,6 +19,11 @@ export async function calibrate(
   { threads, headroom, folder, runner }: { threads: number; headroom: number; folder: string; runner: ModelRunner },
 ): Promise<Calibration> {
   const tensors = tensorsToQuantize(model.graph);
+  if (tensors.length === 0)
+    throw new ModelError(
+      'SPEC_INVALID',
+      'int8 would change nothing: the model has no layers with weights before its last one',
+    );
   const extremes = withExtremes(model.graph, tensors);
   await writeModel(extremes, 'calibration', folder);
   const [height, width] = shape;
@@ -24,16 +31,19 @@ export async function calibrate(
   const fetches = extremes.outputs.map(({ name }) => name);
   const seen = tensors.map(() => ({ low: [] as number[], high: [] as number[] }));
   let count = 0;
-  for await (const pixels of images) {
-    const image = { type: 'uint8', data: pixels, dims: [1, ...shape] };
-    const { outputs } = await session.run({ image }, fetches, 1);
-    tensors.forEach((name, i) => {
-      seen[i]?.low.push(Number(outputs[`${name}_min`]?.data[0]));
-      seen[i]?.high.push(Number(outputs[`${name}_max`]?.data[0]));
-    });
-    count++;
+  try {
+    for await (const pixels of images) {
+      const image = { type: 'uint8', data: pixels, dims: [1, ...shape] };
+      const { outputs } = await session.run({ image }, fetches, 1);
+      tensors.forEach((name, i) => {
+        seen[i]?.low.push(Number(outputs[`${name}_min`]?.data[0]));
+        seen[i]?.high.push(Number(outputs[`${name}_max`]?.data[0]));
+      });
+      count++;
+    }
+  } finally {
+    await session.release();
   }
-  await session.release();
   const round = (value: number) => Number((value * headroom).toPrecision(6));
   const ranges = Object.fromEntries(
     tensors.map((name, i) => [name, [round(Math.min(...seen[i]!.low)), round(Math.max(...seen[i]!.high))]]),

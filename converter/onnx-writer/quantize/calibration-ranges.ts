@@ -35,7 +35,8 @@ const CUT_OPS = new Set(['Relu', 'Clip']);
 
 /**
  * The nodes whose work is done on bytes. What only follows the last weights stays exact: it is cheap, and may be probabilities already, such as
- * the two that are joined from one.
+ * the two that are joined from one. So does a convolution that has the last weights: its scores must not be cut to those that calibration
+ * has seen, and onnxruntime runs it on bytes only if it also writes bytes.
  */
 export function quantizedNodes(graph: OnnxGraph): ReadonlySet<OnnxNode> {
   const isConstant = (input: string | undefined) => input !== undefined && graph.constants.has(input);
@@ -44,8 +45,10 @@ export function quantizedNodes(graph: OnnxGraph): ReadonlySet<OnnxNode> {
   const used = new Set<string>();
   for (const node of graph.nodes.toReversed()) {
     const isWeighted = WEIGHTED_OPS.has(node.op) && isConstant(node.inputs[1]);
-    if (!isWeighted && !node.outputs.some((output) => used.has(output))) continue;
+    const isLast = !node.outputs.some((output) => used.has(output));
+    if (!isWeighted && isLast) continue;
     for (const input of node.inputs) used.add(input);
+    if (isWeighted && isLast && node.op === 'Conv') continue;
     if (isWeighted || (PASSING_OPS.has(node.op) && !node.inputs.some(isConstant))) found.add(node);
   }
   return found;

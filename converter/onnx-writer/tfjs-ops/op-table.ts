@@ -51,4 +51,5 @@ export const TAKES_WHOLE_NUMBERS: ReadonlySet<string> = new Set([
   ...['Identity', 'IdentityN', 'StopGradient', 'Snapshot', 'EnsureShape'],
   ...['Reshape', 'Squeeze', 'ExpandDims', 'Transpose', 'Slice', 'StridedSlice', 'Split', 'SplitV', 'Pack', 'Unpack'],
   ...['Concat', 'ConcatV2', 'Gather', 'GatherV2', 'ReverseV2', 'Tile', 'ResizeBilinear', 'ResizeNearestNeighbor'],
+  ...['Pad', 'PadV2', 'MirrorPad'],
 ]);

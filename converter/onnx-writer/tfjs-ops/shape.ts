@@ -4,7 +4,7 @@ import { toFloat } from '../emit/named-activations.ts';
 import { padImage } from '../emit/pool.ts';
 import { resizeImage } from '../emit/resize.ts';
 import { concat, resolveRows, sizesOperand, slice, transpose } from '../emit/shape.ts';
-import { BATCH, floatTensor, int64Tensor } from '../graph/graph.ts';
+import { BATCH, int64Tensor } from '../graph/graph.ts';
 import type { Value } from '../graph/graph-builder.ts';
 import { newSizesAt } from './creation.ts';
 import {
@@ -51,7 +51,7 @@ const pad: NodeConverter = (call) => {
   if (mode === 'symmetric') throw new UnsupportedOpError(call.op, `symmetric, node ${call.name}`);
   const fill = call.op === 'PadV2' ? (numbersAt(call, 2)[0] ?? 0) : 0;
   const [b0, b1, top = 0, bottom = 0, left = 0, right = 0, c0, c1] = sides;
-  if (mode === 'constant' && input.shape.length === 4 && !b0 && !b1 && !c0 && !c1) {
+  if (mode === 'constant' && input.type === 'float32' && input.shape.length === 4 && !b0 && !b1 && !c0 && !c1) {
     return padImage(builder, input, { top, bottom, left, right }, fill);
   }
   const plain = builder.channelsLast(input);
@@ -64,8 +64,13 @@ const pad: NodeConverter = (call) => {
     return size;
   });
   const inputs = [plain, builder.constant(int64Tensor([...begins, ...ends]))];
-  if (mode === 'constant') inputs.push(builder.constant(floatTensor([], [fill])));
-  return builder.emit('Pad', inputs, { shape }, { mode: { text: mode } });
+  if (mode === 'constant') {
+    if (plain.type !== 'float32' && plain.type !== 'int32')
+      throw new UnsupportedOpError(call.op, `node ${call.name}, of ${plain.type}`);
+    const data = plain.type === 'int32' ? Int32Array.of(fill) : Float32Array.of(fill);
+    inputs.push(builder.constant({ type: plain.type, shape: [], data }));
+  }
+  return builder.emit('Pad', inputs, { shape, type: plain.type }, { mode: { text: mode } });
 };
 
 const concatenate: NodeConverter = (call) => {
