@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readSample } from '../files/sample-images.ts';
+import { GraphWriter } from '../golden/graph-writer.fixture.ts';
 import { randomizeWeights, saveLayersModel } from '../golden/harness.fixture.ts';
 import { prepareModel } from '../prepared-model.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
@@ -180,4 +181,36 @@ test.each([
   const expected = path.join(root, 'wrong.csv');
   await writeFile(expected, text);
   await expect(verifyModel('net', { images, expected }, context)).rejects.toThrow(message);
+});
+
+test('a model without labels has nothing to compare', async () => {
+  const folder = path.join(root, 'embedder');
+  await mkdir(folder);
+  await writeFile(
+    path.join(folder, 'engine.js'),
+    CODE.replace(/labels: .*/, "outputs: { vector: { type: 'embedding', size: 4 } },").replace(
+      'probabilities',
+      'vector',
+    ),
+  );
+  const expected = path.join(root, 'without.csv');
+  await writeFile(expected, 'file\nrocket.jpg\n');
+  await expect(verifyModel(folder, { images, expected }, context)).rejects.toThrow(/embedder has no labels/);
+});
+
+test('a reason why onnxruntime does not run a model is printed once, however many preprocessings are tried', async () => {
+  const graph = new GraphWriter();
+  const pooled = graph.node('Mean', ['image', graph.ints(1, 2)]);
+  const scores = graph.node('Sinh', [graph.node('MatMul', [pooled, graph.weights(3, 4)])]);
+  const { modelJson, weightData } = graph.model(graph.node('Softmax', [scores]));
+  const folder = path.join(root, 'tfjs-only');
+  await mkdir(folder);
+  await writeFile(path.join(folder, 'model.json'), JSON.stringify(modelJson));
+  await writeFile(path.join(folder, 'weights.bin'), new Uint8Array(weightData));
+  await addModel(folder, { normalization: 'tf' }, context);
+  const expected = path.join(root, 'tfjs-only.csv');
+  await writeFile(expected, 'file\nrocket.jpg,1,0,0,0\n');
+  printed.length = 0;
+  expect(await verifyModel('tfjs-only', { images, expected, timeLimit: 5 }, context)).toBe(false);
+  expect(printed.filter((line) => line.includes('not for onnxruntime'))).toHaveLength(1);
 });

@@ -30,6 +30,8 @@ export async function verifyModel(
 ): Promise<boolean> {
   const { stateDir, signal, print } = context;
   const prepared = await prepareModel({ modelDir: await findModel(model, context), stateDir, signal });
+  if (prepared.labels.length === 0)
+    throw new ModelError('SPEC_INVALID', `${prepared.name} has no labels, whose probabilities could be compared`);
   const text = await readFile(options.expected, 'utf8').catch((cause: Error) => {
     throw new ModelError('SOURCE_INVALID', `${options.expected} cannot be read: ${cause.message}`, { cause });
   });

@@ -65,6 +65,12 @@ describe('graph ops agree with tfjs', () => {
     },
   );
 
+  test('fused with an activation alone, as the tfjs converter writes a depthwise convolution without a bias', async () => {
+    const attr = { ...conv(2, 'SAME'), fused_ops: { list: { s: ['NoOp', 'Relu6'].map(text) } } };
+    const write = (g: GraphWriter) => g.node('FusedDepthwiseConv2dNative', ['image', g.weights(3, 3, 3, 2)], attr);
+    expect(await difference(write)).toBeLessThan(LIMIT);
+  });
+
   // tfjs lacks these, so the steps that TensorFlow merged are written out for it.
   const steps: Record<string, (g: GraphWriter, value: string) => string> = {
     Tanh: (g, value) => g.node('Tanh', [value]),

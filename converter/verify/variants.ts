@@ -23,6 +23,7 @@ export function createVariants(model: PreparedModel, { print, runner }: TrialCon
   let folder: string | undefined;
   let count = 0;
   let loaded: { key: string; trial: Trial } | undefined;
+  let isFirst = true;
 
   async function prepare(input: InputSpec): Promise<PreparedModel> {
     const isServed = keyOf(input) === keyOf(model.spec.input);
@@ -50,7 +51,8 @@ export function createVariants(model: PreparedModel, { print, runner }: TrialCon
       const key = keyOf(input);
       if (loaded?.key !== key) {
         await unload();
-        const context = { runner, print: count === 0 ? print : () => undefined };
+        const context = { runner, print: isFirst ? print : () => undefined };
+        isFirst = false;
         loaded = { key, trial: await openTrial(await prepare(input), context) };
       }
       return (await loaded.trial.run(pixels)).probabilities;

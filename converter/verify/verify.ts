@@ -39,7 +39,9 @@ export async function compareAnswers(
   let [sameFirst, largest, sum] = [0, 0, 0];
   for (const { file, probabilities } of expected) {
     const values = await answer(file, input);
-    const difference = probabilities.reduce((most, value, i) => Math.max(most, Math.abs(value - values[i]!)), 0);
+    const largestOf = probabilities.reduce((most, value, i) => Math.max(most, Math.abs(value - values[i]!)), 0);
+    // NaN is nobody's answer, and would come before all others when they are sorted.
+    const difference = Number.isNaN(largestOf) ? Number.POSITIVE_INFINITY : largestOf;
     if (indexOfLargest(values) === indexOfLargest(probabilities)) sameFirst++;
     largest = Math.max(largest, difference);
     sum += difference;
@@ -109,7 +111,8 @@ interface Tried {
   comparison: Comparison;
 }
 
-const byMean = (a: Tried, b: Tried): number => a.comparison.mean - b.comparison.mean;
+const byMean = (a: Tried, b: Tried): number =>
+  Number(a.comparison.mean > b.comparison.mean) - Number(a.comparison.mean < b.comparison.mean);
 
 /** Undefined if the model cannot be normalized so. */
 async function compareIfPossible(verifier: Verifier, expected: readonly ExpectedAnswer[], input: InputSpec) {

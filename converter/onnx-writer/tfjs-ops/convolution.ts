@@ -51,6 +51,9 @@ export function applyFused(call: NodeCall, result: Value, position: number): Val
       case 'biasadd':
         value = binary(builder, 'Add', value, inputAt(call, next++));
         break;
+      // In the place of a bias, for a depthwise convolution that has none.
+      case 'noop':
+        break;
       case 'prelu': {
         const [input, slope] = sameOrder(builder, value, inputAt(call, next++));
         value = builder.emit('PRelu', [input, slope], { ...input });
