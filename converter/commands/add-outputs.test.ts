@@ -3,9 +3,11 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { saveLayersModel } from '../golden/harness.fixture.ts';
 import { encodeTwoHeads } from '../golden/onnx-file.fixture.ts';
 import { parseOutputRequests } from '../inspect/declared-outputs.ts';
 import { addModel } from './add.ts';
+import { compareWithTfjs } from './compare.ts';
 import { filesOf, useRepository, writeFiles } from './test-repository.fixture.ts';
 
 const repository = useRepository();
@@ -145,4 +147,41 @@ test('a tfjs model is served with a head, a map and numbers under a name of the 
   const options = { name: 'asked', labels, normalization: 'unit' } as const;
   expect((await addModel(folder, options, repository.context)).spec.output.name).toBe('kind');
   expect(asked).toEqual([expect.stringContaining('which output has a score per class? kind, safe, map, pooled/all')]);
+});
+
+test('outputs of a tfjs model are compared with those of tfjs, also if it has no labels', async () => {
+  const files = async (bias: number) => {
+    const input = tf.input({ shape: [8, 8, 3] });
+    const map = tf.layers.conv2d({ name: 'map', filters: 5, kernelSize: 3 }).apply(input);
+    const vector = tf.layers.globalAveragePooling2d({ name: 'vector' }).apply(map) as tf.SymbolicTensor;
+    const model = tf.model({ inputs: input, outputs: [map as tf.SymbolicTensor, vector] });
+    const saved = await filesOf(model);
+    const weights = new Float32Array((saved['weights.bin'] as Uint8Array).slice().buffer);
+    return { ...saved, 'weights.bin': new Uint8Array(weights.map((value) => value + bias).buffer) };
+  };
+  const outputs = parseOutputRequests('map=tensor,vector=embedding');
+  const [first, second] = await Promise.all(
+    [0, 0.01].map(async (bias, i) => {
+      const folder = await writeFiles(path.join(repository.root, `vectors-${i}`), await files(bias));
+      return addModel(folder, { outputs }, repository.context);
+    }),
+  );
+  expect(printed()).toMatch(/compared with tfjs on 5 images: the largest difference is [\d.]+e-/);
+  const mixed = { ...first!, tfjsPath: second!.tfjsPath };
+  await expect(compareWithTfjs(mixed, repository.context)).rejects.toThrow(/differs from tfjs by/);
+});
+
+test('an output that has NaN is refused as such', async () => {
+  const input = tf.input({ shape: [8, 8, 3] });
+  const vector = tf.layers.globalAveragePooling2d({ name: 'vector' }).apply(input) as tf.SymbolicTensor;
+  const scale = tf.layers.batchNormalization({ name: 'scaled', epsilon: 0 }).apply(vector) as tf.SymbolicTensor;
+  const kind = tf.layers.dense({ name: 'kind', units: 4, activation: 'softmax' }).apply(vector) as tf.SymbolicTensor;
+  const model = tf.model({ inputs: input, outputs: [kind, scale] });
+  const saved = await filesOf(model);
+  model.getLayer('scaled').setWeights([tf.ones([3]), tf.zeros([3]), tf.zeros([3]), tf.fill([3], -1)]);
+  const { weightData } = await saveLayersModel(model);
+  const files = { ...saved, 'weights.bin': new Uint8Array(weightData) };
+  const folder = await writeFiles(path.join(repository.root, 'nan'), files);
+  const adding = addModel(folder, { labels, outputs: parseOutputRequests('scaled=embedding') }, repository.context);
+  await expect(adding).rejects.toThrow(/its output scaled has NaN or infinity: check the normalization/);
 });

@@ -55,14 +55,14 @@ export async function tryModel(model: PreparedModel, context: CommandContext): P
       const pixels = await readSample(file, model.spec.input);
       samples.push(pixels);
       const answer = await trial.run(pixels);
-      checkProbabilities(answer.probabilities, model);
+      checkAnswer(answer, model);
       print(`  ${path.basename(file)}: ${describeLabels(answer, model)}`);
       for (const output of model.outputs) {
         print(`    ${output.name}: ${describeOutput(output, answer.outputs[output.name] ?? new Float32Array())}`);
       }
     }
     const [first = noise(model, 0), second = noise(model, 1)] = samples;
-    if (files.length === 0) checkProbabilities((await trial.run(first)).probabilities, model);
+    if (files.length === 0) checkAnswer(await trial.run(first), model);
     return await findBatching(trial, [first, second], model);
   } catch (cause) {
     if (cause instanceof ModelError) throw cause;
@@ -105,13 +105,17 @@ function describeCause({ onnxUnavailable, spec: { format } }: PreparedModel): st
   return `only tfjs runs it, and may compute it wrongly, because ${onnxUnavailable}. ${wayOut(format, onnxUnavailable)}`;
 }
 
-function checkProbabilities(values: Float32Array, model: PreparedModel): void {
+function checkAnswer({ probabilities: values, outputs }: TrialAnswer, model: PreparedModel): void {
   const expected = model.labels.length;
   if (values.length !== expected) {
     throw new ModelError('SOURCE_INVALID', `it returns ${values.length} numbers for ${expected} labels`);
   }
   if (!values.every(Number.isFinite)) {
     throw new ModelError('SOURCE_INVALID', `it returns NaN or infinity: ${describeCause(model)}`);
+  }
+  for (const [name, numbers] of Object.entries(outputs)) {
+    if (numbers.every((value) => Number.isFinite(value))) continue;
+    throw new ModelError('SOURCE_INVALID', `its output ${name} has NaN or infinity: ${describeCause(model)}`);
   }
   if (!values.every((value) => value >= -1e-6 && value <= 1 + 1e-6)) {
     throw new ModelError(

@@ -1,11 +1,14 @@
+import { toEngineOutput } from '@inferql/worker/engines/declared-outputs';
+import type { OutputArray, OutputArrays } from '@inferql/worker/engines/output-arrays';
 import { ModelError } from '../errors.ts';
 import { readSample } from '../files/sample-images.ts';
+import { largestDifference, largestNumber } from '../largest-difference.ts';
 import type { PreparedModel } from '../prepared-model.ts';
 import { normalizationOf } from '../spec/normalization.ts';
 import { type CommandContext, listSamples } from './command-context.ts';
 import { openTrial } from './trial.ts';
 
-/** Of probabilities. Rounding in another order gave up to 1e-4 in the deepest models that were tried. */
+/** Of probabilities, and of other outputs as a share of their largest number. Rounding in another order gave up to 1e-4 in the deepest models that were tried. */
 export const LARGEST_DIFFERENCE = 1e-3;
 const SAMPLES = 3;
 const RANDOM_IMAGES = 2;
@@ -27,7 +30,8 @@ export async function compareWithTfjs(model: PreparedModel, context: CommandCont
     print(`  not compared with tfjs, which cannot run it: ${firstLine(expected)}`);
     return;
   }
-  const largest = Math.max(...answers.map((row, i) => differenceOf(row, expected[i]!)));
+  const differences = answers.flatMap((arrays, i) => arrays.map((values, k) => differenceOf(values, expected[i]![k]!)));
+  const largest = Math.max(...differences);
   if (largest <= LARGEST_DIFFERENCE) {
     print(`  compared with tfjs on ${images.length} images: the largest difference is ${largest.toExponential(1)}`);
     return;
@@ -39,45 +43,54 @@ export async function compareWithTfjs(model: PreparedModel, context: CommandCont
   );
 }
 
+/** An image's probabilities, and its outputs in the order of the spec. */
+type Arrays = OutputArray[];
+
 async function runConverted(
   model: PreparedModel,
   images: readonly Uint8Array[],
   context: CommandContext,
-): Promise<Float32Array[]> {
+): Promise<Arrays[]> {
   const trial = await openTrial(model, context);
   try {
-    const answers: Float32Array[] = [];
-    for (const pixels of images) answers.push((await trial.run(pixels)).probabilities);
+    const answers: Arrays[] = [];
+    for (const pixels of images) answers.push(listArrays(await trial.run(pixels), model));
     return answers;
   } finally {
     await trial.close();
   }
 }
 
+function listArrays(
+  { probabilities, outputs = {} }: { probabilities: Float32Array; outputs?: OutputArrays },
+  { outputs: declared }: PreparedModel,
+): Arrays {
+  return [probabilities, ...declared.map(({ name }) => outputs[name] ?? new Float32Array())];
+}
+
 function firstLine({ message }: Error): string {
   return message.split('\n')[0] ?? '';
 }
 
-/** NaN, if the two cannot be compared, counts as the worst difference. */
-function differenceOf(answers: Float32Array, expected: Float32Array): number {
-  if (answers.length !== expected.length) return Number.POSITIVE_INFINITY;
-  const differences = Array.from(answers, (value, i) => Math.abs(value - (expected[i] ?? Number.NaN)));
-  return differences.some(Number.isNaN) ? Number.POSITIVE_INFINITY : Math.max(...differences);
+function differenceOf(values: OutputArray, expected: OutputArray): number {
+  return largestDifference(values, expected) / Math.max(1, largestNumber(expected));
 }
 
 async function runReference(
-  { spec, classCount }: PreparedModel,
+  model: PreparedModel,
   path: string,
   images: readonly Uint8Array[],
   { runner }: CommandContext,
-): Promise<Float32Array[]> {
+): Promise<Arrays[]> {
+  const { spec, classCount } = model;
   const format = spec.format === 'tfjs-graph' ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = spec.output;
   const tfjs = { path, format, normalization: normalizationOf(spec.input), activation, outputName } as const;
-  const session = await runner.openEngine({ engine: 'wasm', input: spec.input, classCount, threads: 1, tfjs });
+  const outputs = model.outputs.map(toEngineOutput);
+  const session = await runner.openEngine({ engine: 'wasm', input: spec.input, classCount, outputs, threads: 1, tfjs });
   try {
-    const answers: Float32Array[] = [];
-    for (const pixels of images) answers.push((await session.run(pixels, 1)).probabilities);
+    const answers: Arrays[] = [];
+    for (const pixels of images) answers.push(listArrays(await session.run(pixels, 1), model));
     return answers;
   } finally {
     await session.close();

@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { encodeTwoHeads, TWO_HEADS_LABELS, TWO_HEADS_SPEC } from '../golden/onnx-file.fixture.ts';
+import type { ModelRunner } from '../model-process/model-runner.ts';
 import { addModel } from './add.ts';
 import { checkModels } from './check.ts';
 import { quantizeModel } from './quantize.ts';
@@ -45,6 +46,33 @@ test("models quantize calibrates on the project's samples if the models' folder 
   // Views of the one sample.
   expect(report.images).toBeGreaterThan(1);
   expect(await readdir(path.join(context.modelsDir, 'net'))).toContain('calibration.json');
+});
+
+test.each([
+  ['calibration', ['a.png', 'b.png']],
+  ['measuring', ['b.png', 'a.png']],
+])('models quantize unloads the models if an image for %s cannot be read', async (_, [broken = '', other = '']) => {
+  const { root, context } = repository;
+  await addModel(await writeFiles(path.join(root, 'net'), await filesOf(network())), {}, context);
+  const images = await writeFiles(path.join(root, 'images'), { [broken]: 'not an image' });
+  await cp(path.join(context.modelsDir, 'samples/coffee.png'), path.join(images, other));
+  const loaded = new Set<string>();
+  const runner: ModelRunner = {
+    ...context.runner,
+    async openOnnx(file, options) {
+      const session = await context.runner.openOnnx(file, options);
+      loaded.add(file);
+      return {
+        ...session,
+        async release() {
+          await session.release();
+          loaded.delete(file);
+        },
+      };
+    },
+  };
+  await expect(quantizeModel('net', images, { ...context, runner })).rejects.toThrow(broken);
+  expect([...loaded]).toEqual([]);
 });
 
 test.each([

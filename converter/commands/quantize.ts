@@ -1,8 +1,10 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import { readSample, varySamples } from '../files/sample-images.ts';
+import { createStaging } from '../files/staging.ts';
+import { largestDifference, largestNumber } from '../largest-difference.ts';
 import type { ModelRunner, OnnxSession } from '../model-process/model-runner.ts';
 import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
 import { outputPort } from '../onnx-writer/output-port.ts';
@@ -74,7 +76,7 @@ export async function quantizeModel(
 
   const { seen, unseen, headroom } = await splitImages(imagesDir, input, context);
   context.print(`calibrating ${name}`);
-  const folder = path.join(context.stateDir, `quantizing-${process.pid}`);
+  const folder = await createStaging(context.stateDir);
   const write = async (version: string, ranges?: Calibration) => {
     const file = path.join(folder, `${version}.onnx`);
     await writeFile(file, convertModel(modelJson, weights, input, output, ranges).bytes);
@@ -83,7 +85,6 @@ export async function quantizeModel(
   let calibration: Calibration;
   let report: QuantizeReport;
   try {
-    await mkdir(folder, { recursive: true });
     const options = { threads, headroom, folder, runner: context.runner };
     calibration = await calibrate(buildGraph(modelJson, weights, input, output), shape, seen, options);
     const files = [await write('float32'), await write('int8', calibration)];
@@ -150,12 +151,8 @@ function listHeads({ labels, outputs, spec }: PreparedModel): Head[] {
 /** Whether both versions give an image the same labels. */
 function areSame(exact: Float32Array, rough: Float32Array, { threshold }: Head): boolean {
   if (threshold !== undefined) return exact.every((value, i) => value >= threshold === (rough[i] ?? 0) >= threshold);
-  const best = (values: Float32Array) => values.indexOf(Math.max(...values));
+  const best = (values: Float32Array) => values.indexOf(values.reduce((a, b) => Math.max(a, b)));
   return best(exact) === best(rough);
-}
-
-function largestDifference(exact: ArrayLike<number>, rough: ArrayLike<number>): number {
-  return Array.from(exact, (value, i) => Math.abs(value - (rough[i] ?? 0))).reduce((a, b) => Math.max(a, b), 0);
 }
 
 /** Runs both versions on the same images, interleaved, so that other work on the machine slows both. */
@@ -168,7 +165,6 @@ async function compareVersions(
 ): Promise<QuantizeReport> {
   const { height, width, channels } = input;
   const sessions: OnnxSession[] = [];
-  for (const file of files) sessions.push(await runner.openOnnx(file, { threads, input: { width, height } }));
   const others = declared.filter(({ type }) => type !== 'labels').map(({ name }) => name);
   const ports = [...heads.map(({ port }) => port), ...others.map(outputPort)];
   const timesMs: number[][] = [[], []];
@@ -176,25 +172,30 @@ async function compareVersions(
   let same = 0;
   let largestChange = 0;
   const changes = others.map(() => ({ largest: 0, size: Number.MIN_VALUE }));
-  for await (const pixels of images) {
-    const answers: ((port: string) => Float32Array)[] = [];
-    for (const [i, session] of sessions.entries()) {
-      const image = { type: 'uint8', data: pixels, dims: [1, height, width, channels] };
-      const { outputs, inferenceMs } = await session.run({ image }, ports, 1);
-      timesMs[i]?.push(inferenceMs);
-      answers.push((port) => outputs[port]?.data as Float32Array);
+  try {
+    for (const file of files) sessions.push(await runner.openOnnx(file, { threads, input: { width, height } }));
+    for await (const pixels of images) {
+      const answers: ((port: string) => Float32Array)[] = [];
+      for (const [i, session] of sessions.entries()) {
+        const image = { type: 'uint8', data: pixels, dims: [1, height, width, channels] };
+        const { outputs, inferenceMs } = await session.run({ image }, ports, 1);
+        timesMs[i]?.push(inferenceMs);
+        answers.push((port) => outputs[port]?.data as Float32Array);
+      }
+      const [exact, rough] = answers as [(typeof answers)[0], (typeof answers)[0]];
+      same += Number(heads.every((head) => areSame(exact(head.port), rough(head.port), head)));
+      for (const { port } of heads)
+        largestChange = Math.max(largestChange, largestDifference(exact(port), rough(port)));
+      for (const [i, change] of changes.entries()) {
+        const [before, after] = [exact, rough].map((valuesOf) => valuesOf(outputPort(others[i]!)));
+        change.largest = Math.max(change.largest, largestDifference(before!, after!));
+        change.size = Math.max(change.size, largestNumber(before!));
+      }
+      count++;
     }
-    const [exact, rough] = answers as [(typeof answers)[0], (typeof answers)[0]];
-    same += Number(heads.every((head) => areSame(exact(head.port), rough(head.port), head)));
-    for (const { port } of heads) largestChange = Math.max(largestChange, largestDifference(exact(port), rough(port)));
-    for (const [i, change] of changes.entries()) {
-      const [before, after] = [exact, rough].map((valuesOf) => valuesOf(outputPort(others[i]!)));
-      change.largest = Math.max(change.largest, largestDifference(before!, after!));
-      change.size = Math.max(change.size, largestDifference(before!, []));
-    }
-    count++;
+  } finally {
+    for (const session of sessions) await session.release();
   }
-  for (const session of sessions) await session.release();
   const median = (values: number[] = []) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
   return {
     images: count,

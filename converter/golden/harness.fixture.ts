@@ -3,6 +3,7 @@ import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import onnxProto from 'onnx-proto';
 import ort from 'onnxruntime-node';
+import { largestDifference as differenceOf, largestNumber } from '../largest-difference.ts';
 import { convertModel } from '../onnx-writer/convert-model.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
 import { normalizationOf } from '../spec/normalization.ts';
@@ -116,15 +117,7 @@ export async function runConverted(
 
 /** The largest difference, relative to the largest expected value if that is above 1. */
 export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  if (actual.length !== expected.length) return Number.POSITIVE_INFINITY;
-  let difference = 0;
-  let magnitude = 1;
-  for (let i = 0; i < expected.length; i++) {
-    const distance = Math.abs((actual[i] ?? Number.NaN) - (expected[i] ?? Number.NaN));
-    if (!(distance <= difference)) difference = distance;
-    magnitude = Math.max(magnitude, Math.abs(expected[i] ?? 0));
-  }
-  return difference / magnitude;
+  return differenceOf(actual, expected) / Math.max(1, largestNumber(expected));
 }
 
 /**

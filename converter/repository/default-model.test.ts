@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { chooseDefault, keepDefault } from '../commands/default.ts';
 import { printModels } from '../commands/list.ts';
 import { removeModel } from '../commands/remove.ts';
 import { localRunner } from '../model-process/local-runner.ts';
-import { REPOSITORY_FILE, readDefaultModel } from './default-model.ts';
+import { REPOSITORY_FILE, readDefaultModel, writeDefaultModel } from './default-model.ts';
 
 let modelsDir: string;
 let printed: string[];
@@ -78,4 +78,11 @@ test('a folder without a spec gets an error message', async () => {
   expect(printed).toEqual([
     expect.stringMatching(/export has no model\.json5 and is not served: .*models add .*export/),
   ]);
+});
+
+test('two commands that write it at once, as in two containers, do not disturb each other', async () => {
+  const names = Array.from({ length: 8 }, (_, i) => `model-${i}`);
+  await Promise.all(names.map((name) => writeDefaultModel(modelsDir, name)));
+  expect(names).toContain(await readDefaultModel(modelsDir));
+  expect(await readdir(modelsDir)).toEqual([REPOSITORY_FILE]);
 });

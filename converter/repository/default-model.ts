@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelName } from '@inferql/queue/contract';
@@ -30,7 +31,8 @@ export async function readDefaultModel(modelsDir: string): Promise<string | unde
 /** Workers see it when they next read the repository. */
 export async function writeDefaultModel(modelsDir: string, name: string): Promise<void> {
   const file = path.join(modelsDir, REPOSITORY_FILE);
-  const unfinished = `${file}.${process.pid}`;
+  // Not the process id: one in another container may have the same.
+  const unfinished = `${file}.${randomBytes(4).toString('hex')}`;
   await writeFile(unfinished, `${JSON5.stringify({ default: name }, null, 2)}\n`);
   await rename(unfinished, file);
 }
