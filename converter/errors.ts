@@ -1,5 +1,7 @@
 /** Error codes of models, for callers that handle them. */
 export type ModelErrorCode =
+  /** Not the model but the command's arguments, or an option of them. */
+  | 'ARGUMENT_INVALID'
   | 'SPEC_INVALID'
   | 'SOURCE_INVALID'
   | 'SOURCE_UNREACHABLE'

@@ -2,9 +2,9 @@
 import path from 'node:path';
 import { RESIZE_NAMES } from '@inferql/images/resize/resize-names';
 import { safeLines } from '@inferql/queue/safe-text';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { AddOptions } from './commands/add.ts';
-import { type CommandContext, listModels } from './commands/command-context.ts';
+import { type CommandContext, listModels, requireModel } from './commands/command-context.ts';
 import { chooseDefault } from './commands/default.ts';
 import { printModels } from './commands/list.ts';
 import { createProgressPrinter } from './commands/progress.ts';
@@ -17,11 +17,23 @@ import { createProcessRunner } from './model-process/process-runner.ts';
 import { prepareModel } from './prepared-model.ts';
 import { NORMALIZATIONS } from './spec/input-spec.ts';
 
-/** Exit code of `prepare` when the other models are ready. */
-const SOME_REFUSED = 2;
+/** With those of `inferql`: a model that is refused, and anything else that fails, ends with 1. */
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+/** Of `prepare`, if some models are refused and the others are ready; launcher/prepare-models.ts reads it. */
+const EXIT_SOME_READY = 4;
 
 const interrupt = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupt.abort());
+// A reader that has closed the pipe ends nothing, since most commands do more than print. A full disk is reported once.
+process.stderr.on('error', () => {});
+let isLost = false;
+process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === 'EPIPE' || isLost) return;
+  isLost = true;
+  process.exitCode = 1;
+  printError(`the output cannot be written: ${message}`);
+});
 
 // Names of layers, labels and files come from whoever made the model.
 const print = (line: string): void => {
@@ -60,8 +72,10 @@ function share(text: string): number {
   return value;
 }
 
-const program = new Command('models')
+const program = new Command('inferql models')
   .description('Manage the model repository.')
+  .configureHelp({ showGlobalOptions: true })
+  .exitOverride()
   .option('--models-dir <folder>', 'folder with one subfolder per model', 'models')
   .option('--state-dir <folder>', "folder for this machine's downloads and prepared models", '.inferql')
   .option('--samples-dir <folder>', 'folder of sample images, if the models folder has no samples')
@@ -86,12 +100,16 @@ const context = (): CommandContext => {
 
 program
   .command('prepare')
-  .description('download, verify and convert models in advance, so that workers start faster')
+  .description(
+    'download, verify and convert models in advance, so that workers start faster; the exit code is 1 if none of them is ready, 4 if only some are',
+  )
   .argument('[names...]', 'the models; all by default')
   .option('--all', 'all models, even if names are given')
   .action(async (names: string[], options: { all?: boolean }) => {
     const { modelsDir, stateDir, signal } = context();
-    const chosen = names.length > 0 && !options.all ? names : await listModels(modelsDir);
+    const isAll = names.length === 0 || options.all === true;
+    if (!isAll) for (const name of names) await requireModel(modelsDir, name);
+    const chosen = isAll ? await listModels(modelsDir) : names;
     if (chosen.length === 0)
       throw new ModelError(
         'SPEC_INVALID',
@@ -108,7 +126,7 @@ program
         printError(`${name} is refused: ${error.message}`);
       }
     }
-    if (refused > 0) process.exitCode = refused < chosen.length ? SOME_REFUSED : 1;
+    if (refused > 0) process.exitCode = refused < chosen.length ? EXIT_SOME_READY : 1;
   });
 
 program
@@ -240,8 +258,14 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  const message = error instanceof ModelError ? error.message : describeDiskError(error);
-  if (message === undefined) throw error;
-  printError(message);
-  process.exitCode = 1;
+  // Commander has printed what is wrong, or the help.
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  else {
+    const { aborted } = interrupt.signal;
+    const message = error instanceof ModelError ? error.message : (describeDiskError(error) ?? (aborted && 'canceled'));
+    if (!message) throw error;
+    printError(message);
+    const isUsage = error instanceof ModelError && error.code === 'ARGUMENT_INVALID';
+    process.exitCode = aborted ? EXIT_INTERRUPTED : isUsage ? EXIT_USAGE : 1;
+  }
 }

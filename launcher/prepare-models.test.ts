@@ -52,8 +52,8 @@ test('if no model is ready, the converter has said why, and its command line is 
 });
 
 test('after some were refused, the others are ready, and the next start tries again', async () => {
-  expect(await prepare(2)).toBe(1);
-  expect(await prepare(2)).toBe(2);
+  expect(await prepare(4)).toBe(1);
+  expect(await prepare(4)).toBe(2);
 });
 
 test('pipes, and links that lead nowhere or to a folder that contains them, are not read', async () => {

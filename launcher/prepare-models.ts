@@ -6,6 +6,9 @@ import { runTool, type ToolFolders } from './run-tool.ts';
 import { SetupError } from './terminal.ts';
 
 const SMALL_FILE_BYTES = 65_536;
+/** The converter's exit codes after it has reported what it refused. */
+const NONE_READY = 1;
+const SOME_READY = 4;
 
 /** Options for preparing models. */
 export interface ModelFolders extends ToolFolders {
@@ -29,10 +32,10 @@ export async function prepareModels(folders: ModelFolders): Promise<void> {
   if (readStamp(stampPath) === digest) return;
   removeStamp(stampPath);
   const args = ['prepare', '--all', '--models-dir', modelsDir, '--state-dir', stateDir];
-  // 1 and 2 follow what the converter reported: no model is ready, or some. Refused ones are retried at the next start.
-  const options = { passOutput: true, acceptCodes: [1, 2] };
+  // Refused models are retried at the next start.
+  const options = { passOutput: true, acceptCodes: [NONE_READY, SOME_READY] };
   const code = await runTool(folders, 'models', process.execPath, [converter, ...args], options);
-  if (code === 1) throw new SetupError('No model is ready; the reason is above.');
+  if (code === NONE_READY) throw new SetupError('No model is ready; the reason is above.');
   if (code === 0 && existsSync(installedDir)) writeStamp(stampPath, digest);
 }
 

@@ -31,7 +31,7 @@ export interface AddOptions extends SpecOptions {
 export async function addModel(source: string, options: AddOptions, context: CommandContext): Promise<PreparedModel> {
   const name = options.name ?? nameOfSource(source);
   if (!MODEL_NAME.test(name)) {
-    throw new ModelError('SPEC_INVALID', `--name: expected lower-case letters, digits, "_" or "-", found ${name}`);
+    throw new ModelError('ARGUMENT_INVALID', `--name: expected lower-case letters, digits, "_" or "-", found ${name}`);
   }
   const target = path.join(context.modelsDir, name);
   const exists = await checkTarget(target, source, options);

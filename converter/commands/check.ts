@@ -16,13 +16,16 @@ const SHOWN_LABELS = 3;
 /**
  * Prepares models and runs each on the samples.
  * @returns how many of them cannot be served
+ * @throws ModelError ARGUMENT_INVALID if there is no model of a name
  */
 export async function checkModels(names: readonly string[], context: CommandContext): Promise<number> {
+  const { modelsDir, stateDir, signal } = context;
+  const modelDirs = new Map<string, string>();
+  for (const name of names.length > 0 ? names : await listModels(modelsDir))
+    modelDirs.set(name, await requireModel(modelsDir, name));
   let failed = 0;
-  for (const name of names.length > 0 ? names : await listModels(context.modelsDir)) {
+  for (const [name, modelDir] of modelDirs) {
     try {
-      const modelDir = await requireModel(context.modelsDir, name);
-      const { stateDir, signal } = context;
       const model = await prepareModel({ modelDir, stateDir, signal });
       context.print(`${name} ${model.version}: ${model.classCount} classes`);
       const batching = await tryModel(model, context);
@@ -35,7 +38,7 @@ export async function checkModels(names: readonly string[], context: CommandCont
       context.print(`${name} cannot be served: ${error.message}`);
     }
   }
-  if (names.length === 0) for (const line of await describeOddFolders(context.modelsDir)) context.print(line);
+  if (names.length === 0) for (const line of await describeOddFolders(modelsDir)) context.print(line);
   return failed;
 }
 

@@ -38,11 +38,14 @@ export async function listModels(modelsDir: string): Promise<string[]> {
   return names.sort();
 }
 
-/** @throws ModelError SPEC_INVALID for a name that is not a valid model name */
+/** @throws ModelError ARGUMENT_INVALID if there is no model of that name */
 export async function requireModel(modelsDir: string, name: string): Promise<string> {
   const names = await listModels(modelsDir);
   if (MODEL_NAME.test(name) && names.includes(name)) return path.join(modelsDir, name);
-  throw new ModelError('SPEC_INVALID', `no model ${name} in ${modelsDir}; available: ${names.join(', ') || 'none'}`);
+  throw new ModelError(
+    'ARGUMENT_INVALID',
+    `no model ${name} in ${modelsDir}; available: ${names.join(', ') || 'none'}`,
+  );
 }
 
 const IMAGE_FILE = /\.(jpe?g|png|webp|gif|avif|tiff?)$/i;

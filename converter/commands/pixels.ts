@@ -20,7 +20,7 @@ export async function writePixels(
   { modelsDir, print }: Pick<CommandContext, 'modelsDir' | 'print'>,
 ): Promise<void> {
   if (options.raw === undefined && options.png === undefined)
-    throw new ModelError('SPEC_INVALID', 'nothing to write: pass --raw FILE, --png FILE, or both');
+    throw new ModelError('ARGUMENT_INVALID', 'nothing to write: pass --raw FILE, --png FILE, or both');
   const { spec } = await readSpec(await requireModel(modelsDir, name));
   const { width, height, channels } = spec.input;
   const pixels = await readSample(image, spec.input);

@@ -32,7 +32,7 @@ export interface OtherOutput {
 
 /**
  * Parses what `--outputs` says, such as `color=labels:colors.txt,features=embedding`.
- * @throws ModelError SPEC_INVALID
+ * @throws ModelError ARGUMENT_INVALID
  */
 export function parseOutputRequests(text: string): OutputRequest[] {
   return text.split(',').map((part) => {
@@ -41,7 +41,7 @@ export function parseOutputRequests(text: string): OutputRequest[] {
     const [, word = '', detail] = /^\s*([a-z]+)(?::(.+))?$/.exec(part.slice(at + 1).trimEnd()) ?? [];
     const type = TYPES.find((candidate) => candidate === word);
     if (from !== '' && type) return { from, type, detail };
-    throw new ModelError('SPEC_INVALID', `--outputs: expected ${EXPECTED}, found ${part.trim() || 'nothing'}`);
+    throw new ModelError('ARGUMENT_INVALID', `--outputs: expected ${EXPECTED}, found ${part.trim() || 'nothing'}`);
   });
 }
 

@@ -31,7 +31,7 @@ export interface Overrides {
 
 /**
  * The normalization that the command line asks for.
- * @throws ModelError SPEC_INVALID if it says two
+ * @throws ModelError ARGUMENT_INVALID if it says two
  */
 export function overriddenNormalization({
   normalization,
@@ -42,7 +42,10 @@ export function overriddenNormalization({
 }: Overrides): NormalizationSpec | undefined {
   if (mean === undefined && std === undefined && scale === undefined && order === undefined) return normalization;
   if (normalization !== undefined) {
-    throw new ModelError('SPEC_INVALID', '--normalization: expected either a name, or --mean, --std, --scale, --order');
+    throw new ModelError(
+      'ARGUMENT_INVALID',
+      '--normalization: expected either a name, or --mean, --std, --scale, --order',
+    );
   }
   // Means of bytes are far above 1.
   const scaleOfMean = (mean ?? [0]).some((value) => Math.abs(value) > 4) ? 1 : 1 / 255;

@@ -30,7 +30,7 @@ export async function nameOutput(
 ): Promise<string | undefined> {
   const names = listNames(modelJson);
   if (output !== undefined && !names.includes(output)) {
-    throw new ModelError('SPEC_INVALID', `--output: expected one of ${names.join(', ')}, found ${output}`);
+    throw new ModelError('ARGUMENT_INVALID', `--output: expected one of ${names.join(', ')}, found ${output}`);
   }
   const rest = namesForLabels(names, outputs, output);
   if (output !== undefined || names.length === 1) return output;

@@ -57,7 +57,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s ends the command and the model', a
   command.kill(signal);
   const [exitCode] = await once(command, 'exit');
   await whenOutputRead(command);
-  expect(exitCode, output()).toBe(1);
+  expect(exitCode, output()).toBe(130);
   expect(output()).toMatch(/^canceled$/m);
   await vi.waitUntil(() => !processExists(modelPid), 30_000);
 });
