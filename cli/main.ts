@@ -62,11 +62,19 @@ export async function runInferql(argv: string[], version: string, cloneDir?: str
     interrupt.abort(new CommandFailure(EXIT.interrupted, 'Interrupted.'));
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-  // The reader of the results (`head`, a pager) has closed the pipe.
-  process.stdout.on('error', () => interrupt.abort(new CommandFailure(EXIT.ok, '')));
-
   const releaseSignals = () => process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   const context = createContext(interrupt.signal, releaseSignals);
+  // Whoever reads the notes may be gone; the results matter.
+  process.stderr.on('error', () => {});
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    // The reader of the results (`head`, a pager) has closed the pipe, which is no failure.
+    if (code !== 'EPIPE') {
+      if (!process.exitCode) context.screen.note(`The results cannot be written: ${message}.`);
+      process.exitCode ||= EXIT.failed;
+    }
+    interrupt.abort(new CommandFailure(EXIT.ok, ''));
+  });
+
   let url = '';
   try {
     addEnvFiles(context.env, cloneDir);

@@ -1,10 +1,11 @@
 /** The command `inferql classify` as a process, on real files. */
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { createClient } from '@inferql/client/node';
-import { dir, jsonLines, run, start, system, writePicture } from '@inferql/testing/system/cli-fixture';
+import { command, dir, jsonLines, run, start, system, writePicture } from '@inferql/testing/system/cli-fixture';
 import { expect, test } from 'vitest';
 
 test('one image is shown with its labels, as a table, JSON or CSV, from a file or the standard input', async () => {
@@ -125,4 +126,35 @@ test('if the reader of the results leaves early, the run ends quietly', async ()
     return { code: child.exitCode, err: '' };
   });
   expect({ code, err }).toEqual({ code: 0, err: '' });
+});
+
+/** Runs the command with a shell's redirection. */
+function redirect(redirection: string, args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const words = [process.execPath, command, ...args].map((word) => `'${word}'`).join(' ');
+  const options = { cwd: dir, env: { PATH: process.env.PATH!, INFERQL_URL: system.url } };
+  return new Promise((resolve) => {
+    execFile('/bin/sh', ['-c', `${words} ${redirection}`], options, (error, out, err) =>
+      resolve({ code: error ? Number(error.code) : 0, out, err }),
+    );
+  });
+}
+
+test.skipIf(process.platform !== 'linux').each([
+  ['classify', '.', '--csv'],
+  ['models', '--json'],
+])('results that do not fit on the disk are a failure: %s', async (...args) => {
+  await writePicture('0.png');
+  await writePicture('1.png');
+  const { code, err } = await redirect('> /dev/full', args);
+  expect(code).toBe(1);
+  expect(err).toMatch(/^The results cannot be written: .*ENOSPC.*\.\n/);
+  expect(err).not.toContain('    at ');
+});
+
+test.skipIf(process.platform !== 'linux')('notes that nobody can read do not affect the results', async () => {
+  await writePicture('0.png');
+  await writePicture('1.png');
+  const { code, out } = await redirect('2> /dev/full', ['classify', '.']);
+  expect(code).toBe(0);
+  expect(out.trimEnd().split('\n')).toHaveLength(2);
 });
