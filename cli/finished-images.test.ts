@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { constants } from 'node:buffer';
+import { appendFileSync, mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -45,4 +46,19 @@ test('outputs are left out of a recalled record unless the run wants them', asyn
   expect(withOutputs).toEqual({ ...plain, outputs });
   expect(without).toEqual(plain);
   expect(without).not.toHaveProperty('outputs');
+});
+
+test('a state file may be longer than a string can be', async () => {
+  const path = join(dir, 'state');
+  const first = await openMemory(path, 'm');
+  // Two lines that are holes in the file, as long together as it takes.
+  for (const share of [0.51, 1.02]) {
+    truncateSync(path, Math.ceil(constants.MAX_STRING_LENGTH * share));
+    appendFileSync(path, '\n');
+  }
+  await first.keep(image, plain);
+  await first.close();
+  const second = await openMemory(path, 'm');
+  await second.close();
+  expect(second.recall(image, false)).toEqual(plain);
 });

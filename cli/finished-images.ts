@@ -10,6 +10,7 @@ import type { ImageRecord } from './output-formats.ts';
 const Head = z.object({ inferql: z.literal(1), run: z.uuid(), model: z.string().nullable() });
 
 const HEAD_START = '{"inferql":1';
+const CHUNK_BYTES = 1_048_576;
 
 const Millis = z.number().nullable();
 
@@ -90,29 +91,51 @@ export async function openMemory(path: string, model: string | undefined): Promi
 }
 
 async function readLines(file: FileHandle, path: string, model: string | null) {
-  const bytes = await file.readFile();
+  const { bytesRead, buffer } = await file.read(Buffer.alloc(HEAD_START.length), 0, HEAD_START.length, 0);
   // Never change a file that is not a state file.
-  if (bytes.length > 0 && !bytes.toString('latin1').startsWith(HEAD_START)) throw notOurs(path);
-  const wholeBytes = bytes.lastIndexOf('\n') + 1;
-  const whole = bytes.toString('utf8', 0, wholeBytes);
-  if (wholeBytes < bytes.length) await file.truncate(wholeBytes);
-  if (whole === '') {
-    const head = { inferql: 1 as const, run: randomUUID(), model };
-    await file.appendFile(`${JSON.stringify(head)}\n`);
-    return { head, lines: [] };
+  if (bytesRead > 0 && buffer.toString('latin1', 0, bytesRead) !== HEAD_START) throw notOurs(path);
+  let head: z.infer<typeof Head> | undefined;
+  const lines: Line[] = [];
+  let wholeBytes = 0;
+  for await (const line of splitLines(file)) {
+    wholeBytes += line.length + 1;
+    const value = parseJson(line.toString());
+    if (!head) head = checkHead(value, path, model);
+    else {
+      const parsed = Line.safeParse(value);
+      if (parsed.success) lines.push(parsed.data);
+    }
   }
-  const [first, ...rest] = whole.trimEnd().split('\n');
-  const head = Head.safeParse(parseJson(first!));
-  if (!head.success) throw notOurs(path);
-  if (head.data.model !== model) {
-    const name = head.data.model ?? 'the default model';
-    throw new CommandFailure(
-      EXIT.usage,
-      `${path} belongs to a run with ${name}. Use the same model or another state file.`,
-    );
+  if (wholeBytes < (await file.stat()).size) await file.truncate(wholeBytes);
+  if (head) return { head, lines };
+  const fresh = { inferql: 1 as const, run: randomUUID(), model };
+  await file.appendFile(`${JSON.stringify(fresh)}\n`);
+  return { head: fresh, lines };
+}
+
+/** The lines that have an end, without it. One at a time: the file of a large archive is longer than a string can be. */
+async function* splitLines(file: FileHandle): AsyncGenerator<Buffer, void, undefined> {
+  let parts: Buffer[] = [];
+  for await (const chunk of file.createReadStream({ autoClose: false, start: 0, highWaterMark: CHUNK_BYTES })) {
+    let from = 0;
+    for (let end = chunk.indexOf('\n'); end >= 0; end = chunk.indexOf('\n', from)) {
+      yield Buffer.concat([...parts, chunk.subarray(from, end)]);
+      parts = [];
+      from = end + 1;
+    }
+    parts.push(chunk.subarray(from));
   }
-  const lines = rest.flatMap((line) => Line.safeParse(parseJson(line)).data ?? []);
-  return { head: head.data, lines };
+}
+
+function checkHead(value: unknown, path: string, model: string | null) {
+  const { data: head } = Head.safeParse(value);
+  if (!head) throw notOurs(path);
+  if (head.model === model) return head;
+  const name = head.model ?? 'the default model';
+  throw new CommandFailure(
+    EXIT.usage,
+    `${path} belongs to a run with ${name}. Use the same model or another state file.`,
+  );
 }
 
 function parseJson(text: string): unknown {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createWriter } from './output-formats.ts';
+import { formatTable } from './table.ts';
 
 const labels = Array.from({ length: 20 }, (_, index) => ({ name: `class ${index}`, index, score: 1 / (index + 1) }));
 
@@ -27,4 +28,18 @@ test('JSON has as many labels of each head as of the model itself', () => {
     ...record.outputs,
     heads: [{ ...record.outputs.heads[0], labels: labels.slice(0, 3) }],
   });
+});
+
+test('a table has room for as many images as a folder may have', () => {
+  const names = Array.from({ length: 200_000 }, (_, n) => `${n}.png`);
+  const { write } = createWriter('table', names, 1, false);
+  expect(write({ file: '7.png', ok: false, error: { code: 'EMPTY', message: 'The file is empty.' } })).toBe(
+    '7.png       EMPTY: The file is empty.',
+  );
+  expect(
+    formatTable(
+      ['NAME'],
+      names.map((name) => [name]),
+    ).split('\n'),
+  ).toHaveLength(200_001);
 });

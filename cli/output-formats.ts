@@ -116,7 +116,9 @@ function writeAlone(top: number): RecordWriter['write'] {
 }
 
 function writeRows(names: string[], top: number): RecordWriter['write'] {
-  const width = Math.min(LONGEST_NAME, Math.max(...names.map((name) => [...safeText(name)].length)));
+  // Not spread into Math.max, which takes some 100,000 arguments.
+  const longest = names.reduce((most, name) => Math.max(most, [...safeText(name)].length), 0);
+  const width = Math.min(LONGEST_NAME, longest);
   return (record) => {
     const name = shortenPath(safeText(record.file), width);
     const column = name + ' '.repeat(width - [...name].length);

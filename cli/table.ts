@@ -3,7 +3,9 @@
 /** Formats columns, as wide as necessary; numbers (`right`) are right-aligned. */
 export function formatTable(header: string[], rows: string[][], right: number[] = []): string {
   const all = [header, ...rows];
-  const widths = header.map((_, column) => Math.max(...all.map((row) => [...(row[column] ?? '')].length)));
+  const widths = header.map((_, column) =>
+    all.reduce((most, row) => Math.max(most, [...(row[column] ?? '')].length), 0),
+  );
   return all
     .map((row) =>
       row
