@@ -27,7 +27,7 @@ export interface ImageSource {
 
 interface FoundImages {
   images: ImageSource[];
-  /** Files in folders that are not images by name or content. */
+  /** Files in folders that are not images by name or content, and links to folders. */
   skipped: string[];
 }
 
@@ -47,7 +47,7 @@ export async function findImages(args: string[], input: NodeJS.ReadStream, signa
     }
     const about = await stat(name).catch(() => undefined);
     if (about?.isDirectory()) {
-      for await (const file of walkFolder(name)) {
+      for await (const file of walkFolder(name, (link) => skipped.add(link))) {
         signal.throwIfAborted();
         if (await isImage(file)) found.set(resolve(file.name), file);
         else skipped.add(file.name);
@@ -106,10 +106,10 @@ function describeFile(name: string, about: Stats | undefined): ImageSource {
 }
 
 /**
- * All files, sorted by name. Skips hidden files and folders, and does not follow links to folders, which could form a cycle. A folder that
- * cannot be read is listed itself.
+ * All files, sorted by name. Skips hidden files and folders. A folder that cannot be read is listed itself.
+ * @param onLink called with each link to a folder: such links are not followed, since they could form a cycle
  */
-async function* walkFolder(folder: string): AsyncGenerator<ImageSource> {
+async function* walkFolder(folder: string, onLink: (name: string) => void): AsyncGenerator<ImageSource> {
   const entries: Dirent[] | undefined = await readdir(folder, { withFileTypes: true }).catch(() => undefined);
   if (!entries) {
     yield describeFile(folder, undefined);
@@ -119,10 +119,11 @@ async function* walkFolder(folder: string): AsyncGenerator<ImageSource> {
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue;
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* walkFolder(path);
+    if (entry.isDirectory()) yield* walkFolder(path, onLink);
     else {
       const about = await stat(path).catch(() => undefined);
-      if (about ? about.isFile() : IMAGE_NAME.test(entry.name)) yield describeFile(path, about);
+      if (about?.isDirectory()) onLink(`${path} (a link to a folder)`);
+      else if (about ? about.isFile() : IMAGE_NAME.test(entry.name)) yield describeFile(path, about);
     }
   }
 }

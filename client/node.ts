@@ -1,6 +1,6 @@
 /** The client for Node: like the client for browsers, but images can also be paths. */
 import { openAsBlob } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { blobOf, createClientWith } from './client.ts';
 import type { Client, ClientOptions, ImageInput } from './client-types.ts';
@@ -29,9 +29,26 @@ async function readImage(image: NodeImageInput): Promise<Blob> {
   if (typeof image !== 'string' && !(image instanceof URL)) return blobOf(image);
   const path = typeof image === 'string' ? image : fileURLToPath(image);
   try {
-    if (!(await stat(path)).isFile()) throw new TypeError('not a file');
+    if (!(await stat(path)).isFile()) throw Object.assign(new TypeError('not a file'), { code: 'EISDIR' });
+    // A Blob does not say why it cannot be read.
+    await (await open(path)).close();
     return await openAsBlob(path);
   } catch (cause) {
-    throw new InferqlError('UNREADABLE_FILE', 'The file cannot be read.', { cause });
+    throw new InferqlError('UNREADABLE_FILE', `The file cannot be read${explainFailure(cause, path)}.`, { cause });
+  }
+}
+
+function explainFailure(error: unknown, path: string): string {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+      // Node cannot open such a file, which other programs list.
+      return path.includes('\ufffd') ? ': its name is not UTF-8' : ': it does not exist';
+    case 'EACCES':
+    case 'EPERM':
+      return ': permission denied';
+    case 'EISDIR':
+      return ': it is a folder, a pipe or a device';
+    default:
+      return '';
   }
 }

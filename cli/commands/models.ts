@@ -50,6 +50,8 @@ export function addModels(program: Command, context: CommandContext): void {
 
   addRedisOptions(models.command('forget'))
     .description('For operators: delete the records in Redis of a model that is no longer served.')
+    // Not those of the list, which it refuses.
+    .configureHelp({ showGlobalOptions: false })
     .argument('<name>', 'the model')
     .option('--with-dead-letters', 'also remove its dead letters')
     .action((name: string, flags: RedisFlags & { withDeadLetters?: true }) =>

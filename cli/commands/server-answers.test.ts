@@ -16,9 +16,9 @@ afterEach(() => {
 });
 
 /** How the command ends if the server answers like this. */
-async function runAgainst(answer: () => Response, words: string[]): Promise<CommandFailure> {
+async function runAgainst(answer: () => Response, words: string[], key?: string): Promise<CommandFailure> {
   vi.stubGlobal('fetch', async () => answer());
-  const context = { env: { INFERQL_URL: URL }, signal: new AbortController().signal, screen: { print: () => {} } };
+  const context = { env: { INFERQL_URL: URL }, signal: new AbortController().signal, screen: { print: () => {} }, key };
   const program = new Command().exitOverride();
   for (const add of [addModels, addQueue, addTypes, addClassify]) add(program, context as unknown as CommandContext);
   try {
@@ -60,4 +60,16 @@ test.each(COMMANDS)('%s %s: a missing key is named', async (...words) => {
   const { exitCode, message } = await runAgainst(refuse('UNAUTHENTICATED'), words);
   expect(exitCode).toBe(EXIT.usage);
   expect(message).toContain('INFERQL_KEY');
+});
+
+test.each(COMMANDS)('%s %s: a key that cannot be sent is not called a missing server', async (...words) => {
+  const { exitCode, message } = await runAgainst(refuse('UNAUTHENTICATED'), words, '\u201ckey\u201d');
+  expect(exitCode).toBe(EXIT.usage);
+  expect(message).toContain('curly quote');
+});
+
+test.each(COMMANDS)('%s %s: the sign-in of a proxy is called so', async (...words) => {
+  const { exitCode, message } = await runAgainst(() => new Response('Who are you?', { status: 401 }), words);
+  expect(exitCode).toBe(EXIT.usage);
+  expect(message).toContain('A proxy between');
 });

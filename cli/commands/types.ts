@@ -3,7 +3,7 @@ import { InferqlError } from '@inferql/client/node';
 import { ERROR_CODES } from '@inferql/queue/error-codes';
 import type { Command } from 'commander';
 import * as z from 'zod';
-import { type CommandContext, noModelYet, parseServerUrl } from '../command-context.ts';
+import { type CommandContext, parseServerUrl, requireModel } from '../command-context.ts';
 import { CommandFailure, EXIT } from '../exit-codes.ts';
 import { type ModelLabels, printModelTypes } from '../model-types.ts';
 import { urlOption } from '../options.ts';
@@ -45,6 +45,8 @@ export function addTypes(program: Command, context: CommandContext): void {
     .addOption(urlOption(context.env))
     .option('-o, --output <file>', 'declaration file; - for standard output', 'inferql-models.d.ts')
     .action(async ({ url, output }: { url: string; output: string }) => {
+      // It says best what is wrong with the server, the key or a proxy.
+      await requireModel(context, url, undefined);
       const models = await readLabels(context, url);
       const text = printModelTypes(models);
       if (output === '-') {
@@ -60,7 +62,7 @@ export function addTypes(program: Command, context: CommandContext): void {
 
 /**
  * The names of all classes of all models, page by page.
- * @throws CommandFailure if there is no server, or it has no model with names
+ * @throws CommandFailure if the server does not respond, or has no model with names
  * @throws InferqlError if the server refuses, or something else responds
  */
 async function readLabels(context: CommandContext, url: string): Promise<ModelLabels[]> {
@@ -79,7 +81,6 @@ async function readLabels(context: CommandContext, url: string): Promise<ModelLa
     const lists = models.flatMap(({ outputs, ...model }) => [model, ...outputs]);
     if (lists.every(({ classCount, labels }) => labels === null || (classCount ?? 0) <= offset + PAGE)) break;
   }
-  if (found.size === 0) throw noModelYet(url);
   const named = [...found.values()].filter(({ labels, heads }) => labels.length + Object.keys(heads).length > 0);
   if (named.length === 0) throw new CommandFailure(EXIT.failed, `The server at ${url} has no model with label names.`);
   return named;
@@ -95,7 +96,7 @@ async function askForPage({ key, signal }: CommandContext, url: string, offset: 
   try {
     const response = await fetch(endpoint, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) },
+      headers: { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key.trim()}` }) },
       body: JSON.stringify({ query: QUERY, variables: { offset, limit: PAGE } }),
       signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
     });
