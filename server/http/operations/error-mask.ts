@@ -22,13 +22,13 @@ export function maskError(error: unknown): GraphQLError {
   return describe(new InferqlError('INTERNAL_SERVER_ERROR'), graphqlError);
 }
 
-/** GraphQL's errors about variables have no code. An error with a path is a resolver's, also of a host application, which decides on its code. */
-function withCode(error: GraphQLError): GraphQLError {
+/**
+ * GraphQL's errors about syntax and variables have no code. An error with a path is a resolver's, also of a host application, which decides on
+ * its code.
+ */
+export function withCode(error: GraphQLError, code: ErrorCode | 'GRAPHQL_PARSE_FAILED' = 'BAD_REQUEST'): GraphQLError {
   if (error.path || error.extensions.code !== undefined) return error;
-  return new GraphQLError(error.message, {
-    ...placeOf(error),
-    extensions: { ...error.extensions, code: 'BAD_REQUEST' satisfies ErrorCode },
-  });
+  return new GraphQLError(error.message, { ...placeOf(error), extensions: { ...error.extensions, code } });
 }
 
 /** Long enough for every message of InferQL; a client's input is not returned in full. */

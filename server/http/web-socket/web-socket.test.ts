@@ -67,6 +67,21 @@ describe('over WebSocket', () => {
     expect(event!.errors![0]!.extensions).toEqual({ code: 'MODEL_NOT_FOUND' });
   });
 
+  test('errors of a document have the codes of HTTP, and nothing else of it', async () => {
+    const { client } = await connect(await startServer());
+    for (const [query, code] of [
+      ['{ nope }', 'GRAPHQL_VALIDATION_FAILED'],
+      ['{', 'GRAPHQL_PARSE_FAILED'],
+      ['query A { __typename } query B { __typename }', 'OPERATION_RESOLUTION_FAILURE'],
+    ] as const) {
+      const refused = await collect(client.iterate({ query }) as AsyncIterable<StreamedAnswer>).catch(
+        (errors) => errors,
+      );
+      expect(refused).toMatchObject([{ extensions: { code } }]);
+      expect(refused[0].extensions).toEqual({ code });
+    }
+  });
+
   test('a draining server closes with 1012', async () => {
     const { server, events } = await followHeld(61);
     await events.next();

@@ -7,7 +7,7 @@ import {
   type ExecutionArgs,
   type ExecutionResult,
   execute,
-  type GraphQLError,
+  GraphQLError,
   getOperationAST,
 } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
@@ -21,7 +21,7 @@ import type { Config } from '../../config.ts';
 import type { ServerContext } from '../../schema/context.ts';
 import type { App } from '../app.ts';
 import { answerOnSocket } from '../connections/raw-response.ts';
-import { createResultMask } from '../operations/error-mask.ts';
+import { createResultMask, withCode } from '../operations/error-mask.ts';
 import { executeSubscription, maskErrors } from '../operations/execute-subscription.ts';
 import { isAllowedOrigin } from '../requests/cors.ts';
 import { findHostProblem, HOST_ANSWERS } from '../requests/host-check.ts';
@@ -152,16 +152,18 @@ export class WebSockets {
     if (open > config.maxSubscriptionsPerConnection) return [this.#tooManyOperations()];
     const enveloped = app.getEnveloped({ params });
     try {
-      const document = enveloped.parse(params.query) as DocumentNode;
+      const document = parseDocument(enveloped.parse, params.query);
       const errors = enveloped.validate(enveloped.schema, document) as GraphQLError[];
-      if (errors.length > 0) return errors;
+      if (errors.length > 0) return errors.map(this.#mask);
+      const operation = getOperationAST(document, params.operationName);
+      if (!operation) return [noOperation()];
       if (!extra.caller) throw new InferqlError('UNAUTHENTICATED');
       const caller = await access.authenticator.authenticateAgain(extra.caller);
       extra.caller = caller;
       // After the last step that waits: from here on, the connection is busy.
       if (this.#draining) throw new InferqlError('UNAVAILABLE', { retryAfterMs: 1_000 });
       authorizeOperation(enveloped.schema, document, params.operationName, caller);
-      const isSubscription = getOperationAST(document, params.operationName)?.operation === 'subscription';
+      const isSubscription = operation.operation === 'subscription';
       const args = {
         schema: enveloped.schema,
         operationName: params.operationName ?? null,
@@ -256,6 +258,20 @@ export class WebSockets {
     this.#operations.set(socket, running.set(id, controller));
     return controller.signal;
   }
+}
+
+/** With the codes that the same errors have over HTTP. */
+function parseDocument(parse: (text: string) => unknown, text: string): DocumentNode {
+  try {
+    return parse(text) as DocumentNode;
+  } catch (error) {
+    throw error instanceof GraphQLError ? withCode(error, 'GRAPHQL_PARSE_FAILED') : error;
+  }
+}
+
+function noOperation(): GraphQLError {
+  const extensions = { code: 'OPERATION_RESOLUTION_FAILURE' };
+  return new GraphQLError('Could not determine what operation to execute.', { extensions });
 }
 
 /** The path that a request names, without its query. */
