@@ -73,3 +73,12 @@ test(`for browsers, all of it is smaller than ${MAX_BROWSER_BYTES} bytes compres
   expect(outputFiles).toEqual([expect.objectContaining({ text: expect.stringContaining('classifyImage') })]);
   expect(gzipSync(outputFiles[0]!.contents).length).toBeLessThan(MAX_BROWSER_BYTES);
 });
+
+test('source maps have the code that they refer to, which is not in the package', async () => {
+  const files = (await readdir(packageDir, { recursive: true })).filter((name) => name.endsWith('.js.map'));
+  expect(files).toContain('index.js.map');
+  for (const name of files) {
+    const { sources, sourcesContent } = JSON.parse(await readFile(join(packageDir, name), 'utf8'));
+    expect(sourcesContent, name).toEqual(sources.map(() => expect.any(String)));
+  }
+});
