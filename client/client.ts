@@ -106,5 +106,7 @@ function endpointOf(url: string | URL): URL {
     );
   }
   if (endpoint.pathname === '/') endpoint.pathname = '/graphql';
+  // A page's address may have a fragment, with which no WebSocket opens.
+  endpoint.hash = '';
   return endpoint;
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { createClient } from '../client.ts';
 import {
   asked,
   connections,
@@ -29,6 +30,13 @@ test('subscriptions share one WebSocket that carries the key, and nothing else i
   expect(lastSocket().sent.at(-1)).toEqual({ type: 'complete', id: b!.id });
   await pass(4_000);
   expect(asked).toEqual([]);
+});
+
+test('the fragment of a page that is given as the url is left out: a WebSocket does not take it', async () => {
+  const client = createClient({ url: 'http://server/#/photos', subscriptions: 'shared' });
+  void client.watch('a').next();
+  await settle();
+  expect(lastSocket().url).toBe('ws://server/graphql');
 });
 
 test('a lost connection is opened again, with all subscriptions, and no state is repeated', async () => {
