@@ -53,8 +53,8 @@ export function connectServer(
  * @throws CommandFailure if it is another URL, or has a user or password
  */
 export function parseServerUrl(text: string): URL {
-  // People write `localhost:4000`.
-  const full = /^[\w.-]+:\d+(\/|$)/.test(text) ? `http://${text}` : text;
+  // People write `localhost:4000` and `[::1]:4000`.
+  const full = /^(\[[\da-f:.]+\]|[\w.-]+):\d+(\/|$)/i.test(text) ? `http://${text}` : text;
   const url = URL.canParse(full) ? new URL(full) : undefined;
   if (url && /^https?:$/.test(url.protocol) && !url.username && !url.password) return url;
   const advice = url?.username || url?.password ? ', without user and password. Pass a key with INFERQL_KEY' : '';
@@ -97,6 +97,9 @@ Start one with \`inferql serve\` (in a project's folder: \`npm start\`), or pass
       );
     case 'BAD_RESPONSE':
       return new CommandFailure(EXIT.unreachable, `${url} does not serve the InferQL API of this version. ${message}`);
+    // The commands send nothing that a server refuses, except to the wrong address.
+    case 'BAD_REQUEST':
+      return new CommandFailure(EXIT.unreachable, `${url} refused the request: ${message}`);
     case 'UNAVAILABLE':
     case 'QUEUE_FULL':
     case 'DEADLINE_UNREACHABLE':

@@ -75,6 +75,15 @@ test('without a Redis, the failure of the connection is shown, without a passwor
   });
 });
 
+test.each([
+  [{ redis: 'nowhere' }, {}, /^--redis is not an address/],
+  [{}, { REDIS_URL: 'nowhere' }, /^REDIS_URL is not an address/],
+])('a URL that is not one is named as it was given: %o %o', async (flags, env, message) => {
+  const { signal } = new AbortController();
+  const running = withRedis({ ...flags, prefix: 'p' }, { env, signal }, async () => {});
+  await expect(running).rejects.toMatchObject({ exitCode: EXIT.usage, message: expect.stringMatching(message) });
+});
+
 test('an interruption ends the wait for a connection', async () => {
   const reason = new Error('interrupted');
   const work = vi.fn();

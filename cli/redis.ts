@@ -37,7 +37,7 @@ export async function withRedis(
   work: (redis: RedisConnection) => Promise<void>,
 ): Promise<void> {
   const url = flags.redis ?? (await findRedis(env));
-  const redis = await openRedis(url);
+  const redis = await openRedis(url, flags.redis === undefined ? 'REDIS_URL' : '--redis');
   try {
     await waitForConnection(redis, signal);
     await work(redis);
@@ -82,13 +82,13 @@ async function findRedis(env: NodeJS.ProcessEnv): Promise<string> {
   );
 }
 
-/** Most commands ask the server, so only those that need Redis load its client. */
-async function openRedis(url: string): Promise<RedisConnection> {
+/** Most commands ask the server, so only those that need Redis load its client. @param source names the URL in errors */
+async function openRedis(url: string, source: string): Promise<RedisConnection> {
   const { connectRedis } = await import('@inferql/queue/redis/connection');
   try {
     return connectRedis(url, 'request');
   } catch (error) {
-    throw new CommandFailure(EXIT.usage, (error as Error).message);
+    throw new CommandFailure(EXIT.usage, (error as Error).message.replace('REDIS_URL', source));
   }
 }
 

@@ -10,6 +10,7 @@ afterEach(() => vi.unstubAllGlobals());
 
 test.each([
   ['localhost:4000', 'http://localhost:4000/'],
+  ['[::1]:4000', 'http://[::1]:4000/'],
   ['my-host.example:4000/path', 'http://my-host.example:4000/path'],
   ['https://host', 'https://host/'],
   ['http://[::1]:4000/graphql?x=1', 'http://[::1]:4000/graphql?x=1'],

@@ -73,3 +73,9 @@ test.each(COMMANDS)('%s %s: the sign-in of a proxy is called so', async (...word
   expect(exitCode).toBe(EXIT.usage);
   expect(message).toContain('A proxy between');
 });
+
+test.each(COMMANDS)('%s %s: an address with a wrong path is not a failed image', async (...words) => {
+  const { exitCode, message } = await runAgainst(refuse('BAD_REQUEST'), words);
+  expect(exitCode).toBe(EXIT.unreachable);
+  expect(message).toContain(`${URL} refused the request: Refused.`);
+});
