@@ -12,6 +12,8 @@ const CURES: [pattern: RegExp, cure: string][] = [
     'Redis accepts other machines only with a password: set one in Redis and in REDIS_URL, or run Redis on this machine.',
   ],
   [/^-?NOPERM/, "Give InferQL's Redis user the permissions that docs/redis.md lists."],
+  [/sentinels.*NOAUTH/, 'Remove the password of the Sentinels: the one in REDIS_URL is for Redis.'],
+  [/sentinels.*No such master/, 'Put the name of the master as Sentinel knows it at the end of REDIS_URL.'],
   [/^-?READONLY/, 'REDIS_URL names a replica: use the address of its master, or of Sentinel.'],
   [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or stop other clients.'],
   [
@@ -22,6 +24,7 @@ const CURES: [pattern: RegExp, cure: string][] = [
   [/ENOTFOUND|EAI_AGAIN/, 'The name cannot be resolved: correct REDIS_URL.'],
   [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, 'The host does not respond: check the address, and firewalls in between.'],
   [/certificate|SSL|TLS/i, 'Use rediss:// in REDIS_URL if and only if Redis uses TLS, and check NODE_EXTRA_CA_CERTS.'],
+  [/sentinels/, 'Start the Sentinels and their master, or correct the addresses in REDIS_URL.'],
 ];
 
 /** What to do about a known reason. */

@@ -134,11 +134,18 @@ test('a Redis that was read-only and then cannot be reached is not reported as a
   expect(messages).toEqual(['Redis unavailable; retrying', 'Redis available again']);
 });
 
+const NO_SENTINEL = 'All sentinels are unreachable. Retrying from scratch after 100ms.';
+
 test.each([
   ["NOPERM User iq has no permissions to run the 'info' command", 'permissions'],
   ['getaddrinfo ENOTFOUND redis.invalid', 'resolved'],
   ['self-signed certificate', 'rediss://'],
   ['connect EACCES /run/redis/redis.sock', 'unixsocketperm'],
+  [`${NO_SENTINEL} Last error: NOAUTH HELLO must be called with the client already authenticated`, 'of the Sentinels'],
+  [`${NO_SENTINEL} Last error: ERR No such master with that name`, 'name of the master'],
+  [`${NO_SENTINEL} Last error: connect ECONNREFUSED 127.0.0.1:26379`, 'Start'],
+  [`${NO_SENTINEL} Last error: self-signed certificate`, 'rediss://'],
+  [NO_SENTINEL, 'Start the Sentinels'],
 ])('%s has a cure', (reason, word) => expect(findCure(reason)).toContain(word));
 
 test('what a library writes to the console appears once, through the log', () => {
