@@ -191,3 +191,28 @@ test('nothing moves for people who prefer reduced motion', () =>
     },
     { reducedMotion: 'reduce' },
   ));
+
+test('a photo that is sent again from the page of its prediction stays there, under its new address', () =>
+  site.withPage(async ({ page }) => {
+    const [picture] = makePictures(1);
+    const card = findCard(page, picture!.file.name);
+    site.system.workers[0]!.pause();
+    await choose(page, [picture!.file]);
+    await card.getByRole('link', { name: 'Open' }).click();
+    await expect.poll(() => page.url()).toContain('/p/scripted.');
+    const firstUrl = page.url();
+    await card.getByRole('button', { name: 'Cancel' }).click();
+    const again = card.getByRole('button', { name: 'Try again' });
+    await again.click();
+    await card.getByText('Next in line').waitFor();
+    await expect.poll(() => page.url()).not.toBe(firstUrl);
+    const cancel = card.getByRole('button', { name: 'Cancel' });
+    expect(await cancel.evaluate((it) => it === document.activeElement)).toBe(true);
+    site.system.workers[0]!.resume();
+    await findLabel(page, picture!.file.name, picture!.label).waitFor();
+    await page.reload();
+    await page.getByRole('region', { name: 'One prediction' }).getByText(picture!.label, { exact: true }).waitFor();
+    await page.getByRole('link', { name: 'All photos' }).click();
+    await findLabel(page, picture!.file.name, picture!.label).waitFor();
+    expect(await page.getByRole('article').count()).toBe(1);
+  }));

@@ -75,7 +75,14 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
             <BoardView cards={cards} board={board} models={models} goTo={goTo} />
           </>
         ) : (
-          <PredictionPage id={predictionId} cards={cards} board={board} models={models} goTo={goTo} />
+          <PredictionPage
+            key={predictionId}
+            id={predictionId}
+            cards={cards}
+            board={board}
+            models={models}
+            goTo={goTo}
+          />
         )}
       </main>
       <Announcer cards={cards} />

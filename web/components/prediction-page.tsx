@@ -1,8 +1,9 @@
 import type { Model } from '@inferql/client';
-import { useEffect } from 'react';
+import { useEffect, useRef } from 'react';
 import type { Board } from '../state/board.ts';
 import type { Card } from '../state/card.ts';
 import { formatLabel } from '../state/format.ts';
+import { predictionPath } from '../state/location.ts';
 import { CardView } from './card-view.tsx';
 import { BackIcon } from './icons.tsx';
 import { PageLink } from './page-link.tsx';
@@ -16,9 +17,18 @@ interface PredictionPageProps {
   goTo(path: string): void;
 }
 
-/** One prediction, opened by its link. */
+/** One prediction, opened by its link. Must be created anew for each id. An image that is sent again from here stays here. */
 export function PredictionPage({ id, cards, board, models, goTo }: PredictionPageProps) {
-  const card = cards.find(({ key, prediction }) => prediction?.id === id || key === id);
+  const shownKey = useRef<string>(undefined);
+  const card =
+    cards.find(({ key, prediction }) => prediction?.id === id || key === id) ??
+    cards.find(({ key }) => key === shownKey.current);
+  shownKey.current = card?.key;
+  const sentId = card?.prediction?.id;
+  useEffect(() => {
+    // The address is the new prediction's, for a reload, without a navigation that would move the focus.
+    if (sentId !== undefined && sentId !== id) history.replaceState(history.state, '', predictionPath(sentId));
+  }, [id, sentId]);
   // Goes back to the board as it was left, if this page was opened from it.
   const goBack = (path: string) => (history.state?.isFromBoard ? history.back() : goTo(path));
   const status = card?.prediction?.status;
