@@ -7,6 +7,8 @@ import { loadModels } from '../state/models.ts';
 import { type QueueHistory, watchQueue } from '../state/queue.ts';
 
 const MODELS_RETRY_MS = 2_000;
+/** No event reports that a model was added or removed. */
+const MODELS_REFRESH_MS = 10_000;
 
 /** The board's cards, newest first. */
 export function useCards(board: Board) {
@@ -28,7 +30,7 @@ export function useNow(): number {
   return useSyncExternalStore(onTick, readClock);
 }
 
-/** The models, fetched at each new connection, since a restart may bring others. */
+/** The models, fetched at each new connection, since a restart may bring others, and regularly. */
 export function useModels(api: Api): readonly Model[] {
   const [models, setModels] = useState<readonly Model[]>([]);
   const connection = useConnection(api);
@@ -39,9 +41,10 @@ export function useModels(api: Api): readonly Model[] {
     const load = async () => {
       const loaded = await loadModels(api);
       if (left) return;
-      if (loaded) setModels(loaded);
+      // Cards are not rendered again for the same models.
+      if (loaded) setModels((known) => (JSON.stringify(known) === JSON.stringify(loaded) ? known : loaded));
       // A server may be up before its first worker.
-      if (!loaded?.length) timer = setTimeout(load, MODELS_RETRY_MS);
+      timer = setTimeout(load, loaded?.length ? MODELS_REFRESH_MS : MODELS_RETRY_MS);
     };
     void load();
     return () => {
