@@ -15,26 +15,30 @@ import './styles/card.css';
 import './styles/key-form.css';
 
 const root = createRoot(document.getElementById('root')!);
-const key = readApiKey();
-const api = createApi(location.origin, { key, onRefused: () => void askForKey() });
+const api = createApi(location.origin, { key: readApiKey(), onRefused: () => void askForKey() });
 const board = new Board(api);
 const notSent = keepSession(board);
+showBoard();
 
-root.render(
-  <StrictMode>
-    <App api={api} board={board} notSent={notSent} />
-  </StrictMode>,
-);
+function showBoard(): void {
+  root.render(
+    <StrictMode>
+      <App api={api} board={board} notSent={notSent} />
+    </StrictMode>,
+  );
+}
 
-/** The server requires a key, or no longer accepts the previous one. */
+/** The server requires a key, or no longer accepts the previous one. The board stays as it is, and goes on with the next key. */
 async function askForKey(): Promise<void> {
   const check = (text: string) => findRefusal(location.origin, text);
+  const key = readApiKey();
   const refusal = key === undefined ? undefined : await check(key);
   keepApiKey(undefined);
   const onKey = (text: string) => {
     keepApiKey(text);
-    // Everything on the page starts again with it.
-    location.reload();
+    api.changeKey(text);
+    board.resume();
+    showBoard();
   };
   root.render(
     <StrictMode>

@@ -16,7 +16,9 @@ export function KeyForm({ refusal, check, onKey }: KeyFormProps) {
   async function submit(event: FormEvent<HTMLFormElement>): Promise<void> {
     event.preventDefault();
     const key = String(new FormData(event.currentTarget).get('key') ?? '').trim();
-    if (key === '') return;
+    if (key === '' || isChecking) return;
+    // The same problem twice is announced twice.
+    setProblem(undefined);
     setChecking(true);
     const found = await check(key);
     setChecking(false);
@@ -44,8 +46,8 @@ export function KeyForm({ refusal, check, onKey }: KeyFormProps) {
         <p id="key-problem" role="alert">
           {problem}
         </p>
-        <button type="submit" className="button button-primary" disabled={isChecking}>
-          Continue
+        <button type="submit" className="button button-primary" aria-disabled={isChecking}>
+          {isChecking ? 'Checking…' : 'Continue'}
         </button>
       </form>
     </main>

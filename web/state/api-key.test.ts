@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test, vi } from 'vitest';
 import { findRefusal } from './api-key.ts';
 
@@ -31,4 +34,16 @@ test('a key that the server does not know is refused with its reason', async () 
 test('a key with characters that no request can carry is not blamed on the server', async () => {
   answer({ data: { viewer: { scopes: ['INFER', 'READ'] } } });
   expect(await findRefusal('http://server', '“key”')).toBe('This key has characters that no key can have.');
+});
+
+test('a server that never answers is reported, and the key can be tried again', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    expect(await findRefusal(`http://127.0.0.1:${port}`, 'key', 20)).toBe('The server is not responding. Try again.');
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 });

@@ -32,18 +32,25 @@ export function isSendable(key: string): boolean {
 
 /** What the page does: it sends photos, and reads predictions, models and queues. */
 const NEEDED_SCOPES = ['INFER', 'READ'];
+const CHECK_TIMEOUT_MS = 20_000;
 
 /**
  * Asks the server about a key.
+ * @param timeoutMs how long it may take to answer
  * @returns why it is refused, or why the page cannot use it; undefined if it is good
  */
-export async function findRefusal(origin: string, key: string): Promise<string | undefined> {
+export async function findRefusal(
+  origin: string,
+  key: string,
+  timeoutMs: number = CHECK_TIMEOUT_MS,
+): Promise<string | undefined> {
   if (!isSendable(key)) return UNSENDABLE_KEY;
   try {
     const response = await fetch(`${origin}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json', authorization: `Bearer ${key}` },
       body: JSON.stringify({ query: '{ viewer { scopes } }' }),
+      signal: AbortSignal.timeout(timeoutMs),
     });
     const { data, errors } = (await response.json()) as ViewerAnswer;
     const scopes = data?.viewer?.scopes;
@@ -52,7 +59,7 @@ export async function findRefusal(origin: string, key: string): Promise<string |
     if (missing.length === 0) return undefined;
     return `This page needs a key with the scopes infer and read. This key does not have ${missing.join(' and ')}.`;
   } catch {
-    return 'The server is not responding.';
+    return 'The server is not responding. Try again.';
   }
 }
 

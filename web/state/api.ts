@@ -11,12 +11,14 @@ export interface Api {
   isRefusal(error: InferqlError): boolean;
   /** To be called when the server does not accept the key, or no longer. */
   refuse(): void;
+  /** Uses another key from now on. */
+  changeKey(key: string): void;
 }
 
 interface ApiOptions {
   /** The API key, if the server wants one. */
   key: string | undefined;
-  /** Called once, when the server does not accept the key, or no longer. */
+  /** Called once per key, when the server does not accept it, or no longer. */
   onRefused(): void;
 }
 
@@ -27,13 +29,14 @@ const MAX_UPLOAD_SILENCE_MS = 60_000;
 const MAX_SILENCE_MS = 20_000;
 
 /** All subscriptions share one WebSocket, because a page may watch hundreds of predictions. Temporary failures are retried without a limit. */
-export function createApi(origin: string, { key, onRefused }: ApiOptions): Api {
+export function createApi(origin: string, { key: firstKey, onRefused }: ApiOptions): Api {
+  let key = firstKey;
   const listeners = new Set<() => void>();
   let connection: Connection = 'idle';
   let isRefused = false;
   const client = createClient({
     url: origin,
-    key,
+    key: () => key,
     subscriptions: 'shared',
     maxUploads: MAX_UPLOADS,
     requestTimeoutMs: MAX_UPLOAD_SILENCE_MS,
@@ -60,6 +63,10 @@ export function createApi(origin: string, { key, onRefused }: ApiOptions): Api {
       if (isRefused) return;
       isRefused = true;
       onRefused();
+    },
+    changeKey(next) {
+      key = next;
+      isRefused = false;
     },
   };
 }

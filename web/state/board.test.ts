@@ -1,4 +1,4 @@
-import type { Prediction } from '@inferql/client';
+import { InferqlError, type Prediction } from '@inferql/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Api } from './api.ts';
 import { Board } from './board.ts';
@@ -54,4 +54,43 @@ test("an image's URL is valid until its cards show the one that replaces it", as
   expect(shown()).not.toBe(first);
   expect(events.indexOf(`revoke ${first}`)).toBeGreaterThan(events.indexOf(`show ${shown()}`));
   expect(events).not.toContain(`revoke ${shown()}`);
+});
+
+test('with another key, what the previous one was refused for goes on, and nothing else', async () => {
+  const refusal = new InferqlError('UNAUTHENTICATED', 'The API key was revoked.');
+  let isAccepted = false;
+  const state = (id: string) => ({ id, status: 'QUEUED' }) as Prediction;
+  const client = {
+    async *watch(id: string) {
+      yield state(id);
+      if (!isAccepted) throw refusal;
+      await new Promise(() => {});
+    },
+    async submit(image: File) {
+      if (image.name === 'text.png') throw new InferqlError('UNSUPPORTED_FORMAT', 'no');
+      if (!isAccepted) throw refusal;
+      return state('resnet50.b');
+    },
+    limits: () => new Promise(() => {}),
+  };
+  const board = new Board({ client } as unknown as Api, async () => undefined);
+  board.open('resnet50.a', 'a.png');
+  board.add([new File(['photo'], 'b.png'), new File(['text'], 'text.png')], undefined);
+  const read = () => board.getCards().map(({ name, phase, prediction }) => [name, phase.kind, prediction?.id]);
+  await vi.waitFor(() =>
+    expect(read()).toEqual([
+      ['b.png', 'refused', undefined],
+      ['text.png', 'refused', undefined],
+      ['a.png', 'refused', 'resnet50.a'],
+    ]),
+  );
+  isAccepted = true;
+  board.resume();
+  await vi.waitFor(() =>
+    expect(read()).toEqual([
+      ['b.png', 'accepted', 'resnet50.b'],
+      ['text.png', 'refused', undefined],
+      ['a.png', 'accepted', 'resnet50.a'],
+    ]),
+  );
 });

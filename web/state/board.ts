@@ -1,7 +1,7 @@
 import type { Prediction } from '@inferql/client';
 import type { Api } from './api.ts';
 import { makeSmallCopy } from './browser-images.ts';
-import { type Card, hasEnded, predictionIdOf } from './card.ts';
+import { type Card, hasEnded, isRefusedByKey, predictionIdOf } from './card.ts';
 import { readProblem } from './request-problem.ts';
 import type { SmallCopy } from './shrink-image.worker.ts';
 import { createThrottle } from './throttle.ts';
@@ -109,6 +109,21 @@ export class Board {
       addedAtMs: Date.now(),
     });
     this.#start(key, source.file, card.model, source.stop);
+  }
+
+  /** With another key: sends the images that the server refused because of the previous one, and follows the predictions again. */
+  resume(): void {
+    for (const card of this.#cards.filter(isRefusedByKey)) {
+      const { key, prediction, hasFile } = card;
+      const id = prediction?.id ?? (hasFile ? undefined : key);
+      const source = this.#sources.get(key);
+      if (id === undefined) this.retry(key);
+      else if (source) {
+        source.stop = new AbortController();
+        this.#update(key, { phase: { kind: 'accepted' } });
+        void this.#watch(key, id, source.stop.signal);
+      }
+    }
   }
 
   remove(key: string): void {

@@ -94,6 +94,8 @@ export function describeProblem({ code, message }: Problem): { title: string; de
       return { title: 'Sign in first', detail: `${message} Reload the page to sign in.` };
     case 'BLOCKED':
       return { title: 'The request was blocked', detail: message };
+    case 'UNAUTHENTICATED':
+      return { title: 'The key is not valid', detail: message };
     case 'FORBIDDEN':
       return { title: 'Your key may not do this', detail: message };
     case 'FILE_CHANGED':

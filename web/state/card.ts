@@ -52,6 +52,11 @@ const IMAGE_CODES = [
   'FILE_CHANGED',
 ];
 
+/** Whether the server did not accept the key of the page's last request for the card. */
+export function isRefusedByKey({ phase }: Card): boolean {
+  return phase.kind === 'refused' && ['UNAUTHENTICATED', 'FORBIDDEN'].includes(phase.problem.code);
+}
+
 /** Whether sending the same file again could end differently. */
 export function canRetry({ hasFile, phase, prediction }: Card): boolean {
   if (!hasFile || prediction?.status === 'SUCCEEDED') return false;

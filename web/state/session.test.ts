@@ -1,3 +1,4 @@
+import { InferqlError } from '@inferql/client';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Api } from './api.ts';
 import { Board } from './board.ts';
@@ -24,4 +25,28 @@ test('a prediction is opened again after reloads, even if the page is left befor
     expect(board.getCards()).toMatchObject([{ key: 'resnet50.a', name: 'cat.jpg' }]);
     listeners.pagehide!();
   }
+});
+
+test('an image that was refused because of the key is named after a reload, because it was not sent', async () => {
+  const kept = new Map<string, string>();
+  vi.stubGlobal('sessionStorage', {
+    getItem: (name: string) => kept.get(name) ?? null,
+    setItem: (name: string, value: string) => kept.set(name, value),
+  });
+  const listeners: Record<string, (event: { preventDefault(): void }) => void> = {};
+  vi.stubGlobal('addEventListener', (name: string, listener: () => void) => {
+    listeners[name] = listener;
+  });
+  const submit = async (image: File) => {
+    throw new InferqlError(image.name === 'a.png' ? 'UNAUTHENTICATED' : 'CORRUPT', 'no');
+  };
+  const board = new Board({ client: { submit } } as unknown as Api, async () => undefined);
+  keepSession(board);
+  board.add([new File(['photo'], 'a.png'), new File(['photo'], 'b.png')], undefined);
+  await vi.waitFor(() => expect(board.getCards().every(({ phase }) => phase.kind === 'refused')).toBe(true));
+  const event = { preventDefault: vi.fn() };
+  listeners.beforeunload!(event);
+  expect(event.preventDefault).toHaveBeenCalled();
+  listeners.pagehide!(event);
+  expect(keepSession(new Board({ client: { submit } } as unknown as Api))).toEqual(['a.png']);
 });

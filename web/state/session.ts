@@ -35,7 +35,9 @@ export function keepSession(board: Board): string[] {
   return kept.flatMap(({ id, name }) => (id === undefined && name !== undefined ? [name] : []));
 }
 
-function isUnsent({ phase }: Card): boolean {
+/** Also one that waits for another key. */
+function isUnsent({ phase, prediction, hasFile }: Card): boolean {
+  if (phase.kind === 'refused') return phase.problem.code === 'UNAUTHENTICATED' && hasFile && !prediction;
   return ['in-line', 'uploading', 'delayed'].includes(phase.kind);
 }
 
