@@ -1,6 +1,7 @@
 import { findAccessibilityFaults, findCard, waitForThumbnails } from '@inferql/testing/page/browser';
 import { choose, findLabel, makePictures } from '@inferql/testing/page/page-cards';
 import { setUpPage } from '@inferql/testing/page/page-fixture';
+import sharp from 'sharp';
 import { expect, test } from 'vitest';
 
 const site = setUpPage();
@@ -215,4 +216,20 @@ test('a photo that is sent again from the page of its prediction stays there, un
     await page.getByRole('link', { name: 'All photos' }).click();
     await findLabel(page, picture!.file.name, picture!.label).waitFor();
     expect(await page.getByRole('article').count()).toBe(1);
+  }));
+
+test('of a long and narrow photo, the browser keeps a copy that leaves room for others', () =>
+  site.withPage(async ({ page }) => {
+    const noise = { type: 'gaussian', mean: 128, sigma: 60 } as const;
+    const buffer = await sharp({ create: { width: 400, height: 6_000, channels: 3, background: '#888', noise } })
+      .jpeg()
+      .toBuffer();
+    await choose(page, [{ name: 'long.jpg', mimeType: 'image/jpeg', buffer }]);
+    await waitForThumbnails(page, 1);
+    const [kept] = await page.evaluate(() =>
+      Object.keys(localStorage)
+        .filter((key) => key.startsWith('inferql.thumbnail.'))
+        .map((key) => localStorage.getItem(key)!.length),
+    );
+    expect(kept).toBeLessThan(400_000);
   }));

@@ -16,6 +16,8 @@ export type ImageTask =
 /** The short sides, in pixels. A card is at most about 400 CSS pixels wide, on screens with up to two pixels each. */
 const SHOWN_SIDE = 800;
 const KEPT_SIDE = 320;
+/** Of a long and narrow image, a copy has at most as many pixels as four squares of the short side. */
+const MAX_SQUARES = 4;
 const COPY_QUALITY = 0.82;
 /** No model takes more than some 600 pixels a side: what is sent is four times that, in high quality. */
 const FIT_SIDE = 2_400;
@@ -30,9 +32,12 @@ addEventListener('message', async ({ data }: MessageEvent<ImageTask>) => {
 async function makeSmallCopy(image: Blob): Promise<SmallCopy> {
   const bitmap = await createImageBitmap(image);
   try {
-    const short = Math.min(bitmap.width, bitmap.height);
-    const shown = short > SHOWN_SIDE ? await draw(bitmap, SHOWN_SIDE / short, COPY_QUALITY) : undefined;
-    return { shown, kept: await readDataUri(await draw(bitmap, KEPT_SIDE / short, COPY_QUALITY)) };
+    const { width, height } = bitmap;
+    const scaleTo = (side: number) =>
+      Math.min(side / Math.min(width, height), side * Math.sqrt(MAX_SQUARES / (width * height)));
+    const scale = scaleTo(SHOWN_SIDE);
+    const shown = scale < 1 ? await draw(bitmap, scale, COPY_QUALITY) : undefined;
+    return { shown, kept: await readDataUri(await draw(bitmap, scaleTo(KEPT_SIDE), COPY_QUALITY)) };
   } finally {
     bitmap.close();
   }

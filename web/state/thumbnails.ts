@@ -3,17 +3,31 @@ const ORDER_KEY = 'inferql.thumbnails';
 const MAX_KEPT = 60;
 
 /**
- * Keeps an image's small copy in this browser, so that a prediction's link shows it again. The server keeps no images.
- * If it cannot be kept, the link works without it.
+ * Keeps an image's small copy in this browser, so that a prediction's link shows it again. The server keeps no images. The oldest
+ * copies make room. If it cannot be kept, the link works without it.
  */
 export function keepThumbnail(id: string, image: string): void {
   try {
-    const kept = readOrder();
-    for (const old of kept.splice(0, Math.max(0, kept.length - MAX_KEPT + 1))) localStorage.removeItem(PREFIX + old);
-    localStorage.setItem(PREFIX + id, image);
-    localStorage.setItem(ORDER_KEY, JSON.stringify([...kept, id]));
+    const kept = [...readOrder(), id];
+    let surplus = Math.max(0, kept.length - MAX_KEPT);
+    do {
+      for (const old of kept.splice(0, surplus)) localStorage.removeItem(PREFIX + old);
+      // First, so that each copy that is kept can make room.
+      localStorage.setItem(ORDER_KEY, JSON.stringify(kept));
+      surplus = 1;
+    } while (!store(PREFIX + id, image) && kept.length > 1);
   } catch {
     // Only a convenience.
+  }
+}
+
+/** Returns whether there was room for it. */
+function store(key: string, value: string): boolean {
+  try {
+    localStorage.setItem(key, value);
+    return true;
+  } catch {
+    return false;
   }
 }
 
