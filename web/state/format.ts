@@ -21,3 +21,9 @@ export function formatSeconds(durationMs: number): string {
   if (durationMs < 90_000) return `${Math.round(durationMs / 1_000)} s`;
   return `${Math.round(durationMs / 60_000)} min`;
 }
+
+/** A number of bytes as people read it, in decimal units, never more than it is. */
+export function formatBytes(bytes: number): string {
+  const [unit, size] = bytes < 1_000_000 ? ['kB', 1_000] : ['MB', 1_000_000];
+  return `${Math.floor((bytes / size) * 10) / 10} ${unit}`;
+}

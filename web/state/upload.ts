@@ -1,5 +1,6 @@
 import { type AcceptedPrediction, type Client, InferqlError, type Limits } from '@inferql/client';
 import { type FittedImage, fitImage, isHeic } from './browser-images.ts';
+import { formatBytes } from './format.ts';
 import { isPassing, isQueueing, type Problem, readProblem } from './request-problem.ts';
 
 export type UploadOutcome =
@@ -59,10 +60,16 @@ export async function uploadImage(
     return fitted?.image;
   };
 
-  const isTooLarge =
-    file.size > ASK_FROM_BYTES && file.size > ((await readLimits(client))?.maxUploadBytes ?? Number.POSITIVE_INFINITY);
+  const maxBytes = file.size > ASK_FROM_BYTES ? (await readLimits(client))?.maxUploadBytes : undefined;
+  const isTooLarge = maxBytes !== undefined && file.size > maxBytes;
   const fitted = isTooLarge || (await isHeic(file)) ? await fit() : undefined;
   signal.throwIfAborted();
+  if (isTooLarge && !fitted) {
+    // The server may have other limits after a restart.
+    limits = undefined;
+    const message = `The server accepts files of up to ${formatBytes(maxBytes)}. Choose a smaller one.`;
+    return { kind: 'refused', problem: { code: 'TOO_LARGE', message } };
+  }
   const outcome = await submit(fitted ?? file);
   // Only the server reads the size in pixels of every format.
   if (outcome.kind === 'accepted' || fitted || !TOO_BIG.includes(outcome.problem.code)) return outcome;
