@@ -12,6 +12,7 @@ import './styles/page.css';
 import './styles/add-photos.css';
 import './styles/card-photo.css';
 import './styles/card.css';
+import './styles/card-alone.css';
 import './styles/key-form.css';
 
 const root = createRoot(document.getElementById('root')!);

@@ -85,3 +85,21 @@ test('a dropped folder of HEIC alone gets a card for each file', () =>
     await drop(page, [folder]);
     for (const name of names) await findRefusal(page, name).waitFor();
   }));
+
+test('a notice is announced, and the keyboard stays in the page when it is closed', () =>
+  site.withPage(async ({ page }) => {
+    // A screen reader announces what is added to a region that exists.
+    const region = page.getByRole('main').getByRole('status');
+    expect(await region.count()).toBe(1);
+    const folder = join(dir, 'texts');
+    await mkdir(folder);
+    await writeFile(join(folder, 'notes.txt'), 'no image');
+    await drop(page, [folder]);
+    const notice = region.getByText('Skipped, because they are not images: notes.txt.');
+    await notice.waitFor();
+    await page.getByRole('button', { name: 'Close' }).focus();
+    await page.keyboard.press('Enter');
+    await notice.waitFor({ state: 'detached' });
+    const add = page.getByRole('button', { name: 'Choose photos' });
+    await expect.poll(() => add.evaluate((it) => it === document.activeElement)).toBe(true);
+  }));

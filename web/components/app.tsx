@@ -48,27 +48,30 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
       <main ref={main} tabIndex={-1}>
         <QueueStrip api={api} model={model} />
         <DropAnywhere onFiles={add} onSkipped={setSkipped} />
-        {lost.length > 0 && (
-          <Notice
-            title="Not sent before the page was closed. Add them again:"
-            names={lost}
-            onClose={() => setLost([])}
-          />
-        )}
-        {leftOut.length > 0 && (
-          <Notice
-            title="Skipped, because they are not images:"
-            names={leftOut}
-            onClose={() => setSkipped({ leftOut: [], unreadable })}
-          />
-        )}
-        {unreadable.length > 0 && (
-          <Notice
-            title="Skipped, because the browser cannot read them:"
-            names={unreadable}
-            onClose={() => setSkipped({ leftOut, unreadable: [] })}
-          />
-        )}
+        {/* Exists from the start: a screen reader announces only what is added to it later. */}
+        <div role="status">
+          {lost.length > 0 && (
+            <Notice
+              title="Not sent before the page was closed. Add them again:"
+              names={lost}
+              onClose={() => setLost([])}
+            />
+          )}
+          {leftOut.length > 0 && (
+            <Notice
+              title="Skipped, because they are not images:"
+              names={leftOut}
+              onClose={() => setSkipped({ leftOut: [], unreadable })}
+            />
+          )}
+          {unreadable.length > 0 && (
+            <Notice
+              title="Skipped, because the browser cannot read them:"
+              names={unreadable}
+              onClose={() => setSkipped({ leftOut, unreadable: [] })}
+            />
+          )}
+        </div>
         {predictionId === undefined ? (
           <>
             <AddPhotos onFiles={add} />

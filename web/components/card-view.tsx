@@ -37,7 +37,7 @@ export const CardView = memo(function CardView({ card, board, models, goTo, alon
       <CardPhoto card={card} model={model} busy={words.tone === 'busy'} />
       <div className="card-body">
         <div className="card-head">
-          <Heading id={titleId} title={card.name}>
+          <Heading id={titleId} title={card.name} dir="auto">
             {card.name ?? 'A prediction opened by its link'}
           </Heading>
           {!alone && ended && (

@@ -17,7 +17,10 @@ export function LabelBars({ labels, heatmap, onChoose }: LabelBarsProps) {
         const row = (
           <>
             <span className="bar-fill" style={{ width: `${score * 100}%` }} />
-            <span className="bar-name">{formatLabel(name)}</span>
+            {/* Cut at its end, which is at the left in some scripts. */}
+            <span className="bar-name" dir="auto" title={onChoose ? undefined : formatLabel(name)}>
+              {formatLabel(name)}
+            </span>
             <span className="bar-share">{formatShare(score)}</span>
           </>
         );

@@ -1,3 +1,5 @@
+import { moveFocus } from './focus.ts';
+
 const MAX_NAMES = 5;
 
 interface NoticeProps {
@@ -12,9 +14,16 @@ export function Notice({ title, names, onClose }: NoticeProps) {
   const shown = names.slice(0, MAX_NAMES).join(', ');
   const more = names.length > MAX_NAMES ? ` and ${names.length - MAX_NAMES} more` : '';
   return (
-    <p className="notice" role="status">
+    <p className="notice">
       <span>{`${title} ${shown}${more}.`}</span>
-      <button type="button" className="button button-quiet" onClick={onClose}>
+      <button
+        type="button"
+        className="button button-quiet"
+        onClick={() => {
+          moveFocus(null);
+          onClose();
+        }}
+      >
         Close
       </button>
     </p>

@@ -15,7 +15,13 @@ export function createPanel(): Panel {
 
   const show = () => {
     chosen.replaceChildren(
-      ...files.map((file) => makeFileItem(file, () => setFiles(files.filter((other) => other !== file)))),
+      ...files.map((file) =>
+        makeFileItem(file, () => {
+          setFiles(files.filter((other) => other !== file));
+          // The button that had the focus is gone.
+          choose.focus();
+        }),
+      ),
     );
     hint.textContent =
       files.length === 0
@@ -88,6 +94,10 @@ function makeElements() {
 function makeFileItem(file: File, onRemove: () => void): HTMLElement {
   const picture = make('img', { src: URL.createObjectURL(file), alt: '' });
   picture.onload = () => URL.revokeObjectURL(picture.src);
+  picture.onerror = () => {
+    URL.revokeObjectURL(picture.src);
+    picture.hidden = true;
+  };
   const remove = make('button', { type: 'button', textContent: '×', ariaLabel: `Remove ${file.name}` });
   remove.onclick = onRemove;
   const item = make('li', {});
