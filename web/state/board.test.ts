@@ -2,6 +2,8 @@ import { InferqlError, type Prediction } from '@inferql/client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Api } from './api.ts';
 import { Board } from './board.ts';
+import { hasEnded } from './card.ts';
+import { describeCard } from './card-texts.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -93,4 +95,17 @@ test('with another key, what the previous one was refused for goes on, and nothi
       ['a.png', 'accepted', 'resnet50.a'],
     ]),
   );
+});
+
+test('a shared result that has not arrived yet does not count as a result without labels', async () => {
+  const client = {
+    watch: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
+    submit: async () => ({ id: 'resnet50.a', status: 'SUCCEEDED', attempts: 1 }),
+  };
+  const board = new Board({ client } as unknown as Api, async () => undefined);
+  board.add([new File(['photo'], 'a.png')], undefined);
+  await vi.waitFor(() => expect(board.getCards()[0]).toMatchObject({ phase: { kind: 'accepted' } }));
+  const card = board.getCards()[0]!;
+  expect(describeCard(card)).toEqual({ title: 'Analyzing', tone: 'busy' });
+  expect(hasEnded(card)).toBe(false);
 });

@@ -1,7 +1,7 @@
 import type { Prediction } from '@inferql/client';
 import type { Api } from './api.ts';
 import { makeSmallCopy } from './browser-images.ts';
-import { type Card, hasEnded, isRefusedByKey, predictionIdOf } from './card.ts';
+import { type Card, hasEnded, isRefusedByKey, isTerminal, makeCard, predictionIdOf } from './card.ts';
 import { readProblem } from './request-problem.ts';
 import type { SmallCopy } from './shrink-image.worker.ts';
 import { createThrottle } from './throttle.ts';
@@ -114,8 +114,8 @@ export class Board {
   /** With another key: sends the images that the server refused because of the previous one, and follows the predictions again. */
   resume(): void {
     for (const card of this.#cards.filter(isRefusedByKey)) {
-      const { key, prediction, hasFile } = card;
-      const id = prediction?.id ?? (hasFile ? undefined : key);
+      const { key } = card;
+      const id = card.prediction?.id ?? (card.hasFile ? undefined : key);
       const source = this.#sources.get(key);
       if (id === undefined) this.retry(key);
       else if (source) {
@@ -189,7 +189,9 @@ export class Board {
     if (signal.aborted) return;
     if (outcome.kind === 'refused') return this.#update(key, { phase: { kind: 'refused', problem: outcome.problem } });
     const { prediction } = outcome;
-    this.#update(key, { phase: { kind: 'accepted' }, prediction: { ...prediction, ...NOT_ENDED } });
+    // The first event brings a result that was known already.
+    const status = isTerminal(prediction.status) ? 'PROCESSING' : prediction.status;
+    this.#update(key, { phase: { kind: 'accepted' }, prediction: { ...prediction, status, ...NOT_ENDED } });
     void this.#watch(key, prediction.id, signal);
     void this.#sources.get(key)?.copy.then((copy) => copy && keepThumbnail(prediction.id, copy.kept));
   }
@@ -278,20 +280,6 @@ const NOT_ENDED: Pick<Prediction, 'finishedAt' | 'error' | 'timings' | 'result'>
   timings: null,
   result: null,
 };
-
-function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model' | 'hasFile'>): Card {
-  return {
-    ...known,
-    isPhotoComing: false,
-    phase: { kind: 'in-line' },
-    change: undefined,
-    prediction: undefined,
-    heatmap: undefined,
-    addedAtMs: Date.now(),
-    endedAtMs: undefined,
-    isCanceling: false,
-  };
-}
 
 function stampEnd(card: Card): Card {
   if (!hasEnded(card)) return { ...card, endedAtMs: undefined };

@@ -42,6 +42,21 @@ export interface Card {
   isCanceling: boolean;
 }
 
+/** A card at its beginning. */
+export function makeCard(known: Pick<Card, 'key' | 'name' | 'photoUrl' | 'model' | 'hasFile'>): Card {
+  return {
+    ...known,
+    isPhotoComing: false,
+    phase: { kind: 'in-line' },
+    change: undefined,
+    prediction: undefined,
+    heatmap: undefined,
+    addedAtMs: Date.now(),
+    endedAtMs: undefined,
+    isCanceling: false,
+  };
+}
+
 const IMAGE_CODES = [
   'EMPTY',
   'TOO_LARGE',
