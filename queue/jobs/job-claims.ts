@@ -208,10 +208,10 @@ export class JobClaims {
     );
   }
 
-  /** Entries pending for this consumer that it never got, because the reply was lost with its connection. */
+  /** Entries pending for this consumer. Those that it does not hold it never got: the reply was lost with its connection. */
   async #readOwnPending(lane: Priority, count: number): Promise<BareJob[]> {
     const entries = await this.#readGroup(lane, count, '0');
-    return entries.map((entry) => parseEntry(this.#streams[lane], entry)).filter((job) => !this.held.has(job));
+    return entries.map((entry) => parseEntry(this.#streams[lane], entry));
   }
 
   async #claimStalled(lane: Priority, count: number): Promise<BareJob[]> {

@@ -103,11 +103,15 @@ it('a job whose pixels cannot be fetched after a wait is left to the next reclai
 });
 
 it('a job that a worker gave up is found again, even by the same worker', async () => {
-  const { admit, consumer } = await setUp();
+  const { admit, consumer, redis, keys, model } = await setUp();
   const { id } = await admit(1);
   const jobs = await consumer.claim(1);
   await consumer.start(jobs);
   consumer.release(jobs);
+  // Also if the first try fails before it has looked for anything.
+  await redis.call('XGROUP', 'DESTROY', `${keys.stream}${model.version}:HIGH`, 'workers');
+  await expect(consumer.reclaim(8)).rejects.toThrow('NOGROUP');
+  await consumer.register({ worker: 'worker1', ...heartbeat });
   const [again] = await consumer.reclaim(8);
   expect(again).toMatchObject({ jobId: id, redelivered: true });
   expect((await consumer.start([again!]))[0]!.attempt).toBe(2);

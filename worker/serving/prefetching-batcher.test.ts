@@ -14,6 +14,8 @@ const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
   readable: true,
 });
 
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
 test('while a blocked read is pending nothing else is asked of the queue, and what ends it is claimed at once', async () => {
   let endBlockedRead: ((jobs: ClaimedJob[]) => void) | undefined;
   let claims = 0;
@@ -34,7 +36,6 @@ test('while a blocked read is pending nothing else is asked of the queue, and wh
       },
     },
   });
-  const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
   while (!endBlockedRead) await nextTurn();
   batcher.engineIsIdle();
   await nextTurn();
@@ -69,8 +70,13 @@ function createQueue() {
           endBlockedRead = resolve;
         });
       }
+      endBlockedRead = undefined;
       claimedAtMs.push(performance.now());
-      return held.add(waiting.splice(0, 1));
+      // One per lane.
+      return held.add(waiting.splice(0, 3));
+    },
+    async whenWaitedFor() {
+      while (!endBlockedRead) await nextTurn();
     },
   };
 }
@@ -115,20 +121,29 @@ test('if jobs come close together, an idle engine waits for more, until the batc
     batcher.engineIsIdle();
   }
   const next = batcher.next();
-  for (const id of ['7', '8', '9']) {
-    await new Promise((resolve) => setImmediate(resolve));
-    queue.push(id);
+  for (const ids of [['7'], ['8', '9', '10']]) {
+    await nextTurn();
+    queue.push(...ids);
   }
   expect(idsOf(await next)).toEqual(['7', '8', '9']);
+  queue.push('11', '12');
+  batcher.engineIsIdle();
+  expect(idsOf(await batcher.next())).toEqual(['10', '11', '12']);
 });
 
 test('a batch that stays short goes after maxQueueDelayMs', async () => {
   const queue = createQueue();
-  queue.push('1', '2', '3', '4', '5', '6');
+  queue.push('1', '2', '3', '4', '5', '6', '7', '8', '9', '10');
   const batcher = startBatcher(queue, 4, 30);
   expect(idsOf(await batcher.next())).toEqual(['1', '2', '3', '4']);
   batcher.engineIsIdle();
-  expect(idsOf(await batcher.next())).toEqual(['5', '6']);
+  // By now more are expected.
+  expect(idsOf(await batcher.next())).toEqual(['5', '6', '7', '8']);
+  const idleAtMs = performance.now();
+  batcher.engineIsIdle();
+  expect(idsOf(await batcher.next())).toEqual(['9', '10']);
+  // Timers may be a millisecond early.
+  expect(performance.now() - idleAtMs).toBeGreaterThan(28);
 });
 
 test('while the engine runs, nothing is claimed until shortly before its expected end; if it ends early, at once', async () => {
@@ -170,7 +185,7 @@ test('a closed batcher returns what it holds, then nothing, and is closed once n
   const third = await batcher.next();
   expect(idsOf(third)).toEqual(['3']);
   queue.held.remove([...first!.jobs, ...third!.jobs]);
-  await new Promise((resolve) => setImmediate(resolve));
+  await nextTurn();
   expect(isClosed).toBe(false);
   queue.push('never claimed by this one, but by its blocked read');
   queue.held.remove(second!.jobs);
@@ -179,5 +194,27 @@ test('a closed batcher returns what it holds, then nothing, and is closed once n
     queue.held.remove(rest.jobs);
     expect(await batcher.next()).toBeUndefined();
   }
+  await closing;
+});
+
+test('a batcher that waits for jobs takes redelivered ones at once, and is closed only after its wait, with what that brought', async () => {
+  const queue = createQueue();
+  const batcher = startBatcher(queue, 1, 0, 0);
+  await queue.whenWaitedFor();
+  batcher.pushRedelivered(queue.held.add([job('redelivered')]));
+  const redelivered = await batcher.next();
+  expect(idsOf(redelivered)).toEqual(['redelivered']);
+  batcher.engineIsIdle();
+  queue.held.remove(redelivered!.jobs);
+  let isClosed = false;
+  const closing = batcher.close().then(() => {
+    isClosed = true;
+  });
+  await nextTurn();
+  expect(isClosed).toBe(false);
+  queue.push('late');
+  const late = await batcher.next();
+  expect(idsOf(late)).toEqual(['late']);
+  queue.held.remove(late!.jobs);
   await closing;
 });
