@@ -224,7 +224,7 @@ export class JobClaims {
       const rest = count - stalled.length;
       const range = [stream, GROUP, worker, model.queue.visibilityMs, cursor, 'COUNT', rest];
       const [next, entries] = (await redis.callBuffer('XAUTOCLAIM', range)) as [Buffer, Entry[]];
-      const jobs = entries.filter(([, fields]) => fields !== null).map((entry) => parseEntry(stream, entry));
+      const jobs = entries.map((entry) => parseEntry(stream, entry));
       stalled.push(...jobs.filter((job) => !this.held.has(job)));
       cursor = next.toString();
     } while (cursor !== '0-0' && stalled.length < count);
