@@ -145,6 +145,7 @@ describe('a worker', () => {
     const other = await addWorker();
     await expect.poll(() => other.reclaim(8)).toHaveLength(1);
     await consumer.extendLeases(jobs);
+    expect(await consumer.start(jobs)).toEqual([]);
     expect((await look()).owner).toBe('worker2');
   });
 

@@ -115,6 +115,19 @@ describe('shares', () => {
   });
 });
 
+it('the time of an image is its part of its batch’s, averaged over many', async () => {
+  const { admit, consumer, redis, keys } = await setUp();
+  for (const [pixel, batchSize, inferenceMs, averageUs] of [
+    [1, 4, 20, 5_000],
+    [2, 1, 25, 7_000],
+  ] as const) {
+    await admit(pixel);
+    const started = await consumer.start(await consumer.claim(1));
+    await consumer.settle(started.map((one) => ({ ...success(one), batchSize, inferenceMs })));
+    expect(Number(await redis.hget(keys.counters, 'imageUs'))).toBe(averageUs);
+  }
+});
+
 describe('positions', () => {
   it('are the order in which predictions start', async () => {
     const queue = await setUp({ maxQueueSize: 1_000 });

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { Consumer } from '../jobs/consumer.ts';
-import { connect, failure, setUp, success } from './queue.fixture.ts';
+import { connect, failure, setUp, success, takeOver } from './queue.fixture.ts';
 
 const heartbeat = { version: 'aaaaaaaaaaaa', engine: 'scripted', startedAtMs: 0 };
 
@@ -17,6 +17,17 @@ it('a start whose reply was lost is the same attempt when it is sent again', asy
   const [second] = await consumer.start(jobs);
   expect(second!.attempt).toBe(2);
   expect((await producer.read(id))!.state).toMatchObject({ status: 'PROCESSING', attempts: 2, revision: 3 });
+});
+
+it('a prediction tells what ended its last attempt, not an earlier one', async () => {
+  const { admit, consumer, addWorker, producer } = await setUp({ visibilityMs: 1, maxAttempts: 2 });
+  const { id } = await admit(1);
+  const jobs = await consumer.claim(1);
+  expect(await consumer.settle((await consumer.start(jobs)).map(failure))).toEqual(['retry']);
+  expect(await consumer.start(jobs)).toHaveLength(1);
+  const next = await addWorker();
+  expect(await next.start(await takeOver(next))).toEqual([]);
+  expect((await producer.read(id))!.state).toMatchObject({ status: 'FAILED', errorCode: 'WORKER_LOST' });
 });
 
 it('a prediction tells when its last attempt began', async () => {
