@@ -5,7 +5,7 @@ import { ModelError, UnsupportedOpError } from './errors.ts';
 import { wayOut } from './export-advice.ts';
 import { convertToGraph } from './onnx-writer/convert-model.ts';
 import { writeModel } from './onnx-writer/graph/encode-onnx.ts';
-import type { Calibration } from './onnx-writer/quantize/calibration-ranges.ts';
+import type { Calibration } from './onnx-writer/quantize/calibration-file.ts';
 import { writeWrapped } from './onnx-writer/wrap/write-wrapped.ts';
 import type { PreparedModel, PreparedStamp } from './prepared-model.ts';
 import type { ModelSpec } from './spec/spec.ts';

@@ -7,7 +7,7 @@ import { ModelError } from './errors.ts';
 import { isIntact } from './files/folder-digests.ts';
 import { keepFolder, stageFolder, sweepOldFolders } from './files/staging.ts';
 import { readTextFile } from './files/text-file.ts';
-import type { Calibration } from './onnx-writer/quantize/calibration-ranges.ts';
+import type { Calibration } from './onnx-writer/quantize/calibration-file.ts';
 import { CONVERTER_VERSION, WRAPPER_VERSION } from './onnx-writer/versions.ts';
 import { pullSource } from './sources/pull.ts';
 import { readLabels } from './spec/labels.ts';
@@ -226,7 +226,7 @@ async function readCalibration(modelDir: string): Promise<Calibration> {
       cause,
     });
   });
-  const { parseCalibration } = await import('./onnx-writer/quantize/calibration-ranges.ts');
+  const { parseCalibration } = await import('./onnx-writer/quantize/calibration-file.ts');
   return parseCalibration(text, file);
 }
 

@@ -9,7 +9,7 @@ import type { ModelRunner, OnnxSession } from '../model-process/model-runner.ts'
 import { buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
 import { outputPort } from '../onnx-writer/output-port.ts';
 import { calibrate } from '../onnx-writer/quantize/calibrate.ts';
-import type { Calibration } from '../onnx-writer/quantize/calibration-ranges.ts';
+import type { Calibration } from '../onnx-writer/quantize/calibration-file.ts';
 import { CALIBRATION_FILE, type PreparedModel, prepareModel } from '../prepared-model.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
 import { taskOf } from '../spec/output-spec.ts';

@@ -1,5 +1,5 @@
 /** What converting a model needs and gives. All of it can be sent to a process. */
-import type { Calibration } from '../onnx-writer/quantize/calibration-ranges.ts';
+import type { Calibration } from '../onnx-writer/quantize/calibration-file.ts';
 import type { PreparedStamp } from '../prepared-model.ts';
 import type { PreparedOutput } from '../spec/output-spec.ts';
 import type { ModelSpec } from '../spec/spec.ts';

@@ -18,7 +18,7 @@ import { GraphBuilder, type Value } from './graph/graph-builder.ts';
 import { checkWholeNumbers, normalize, shapeImage } from './image-input.ts';
 import { convertLayers } from './keras-layers/layers-model.ts';
 import { outputPort } from './output-port.ts';
-import type { Calibration } from './quantize/calibration-ranges.ts';
+import type { Calibration } from './quantize/calibration-file.ts';
 import { quantizeGraph } from './quantize/quantize-graph.ts';
 import { convertGraph } from './tfjs-ops/graph-model.ts';
 

@@ -18,7 +18,7 @@ import { localRunner } from '../model-process/local-runner.ts';
 import { type Answers, buildGraph, convertModel } from '../onnx-writer/convert-model.ts';
 import { floatTensor } from '../onnx-writer/graph/graph.ts';
 import { calibrate } from '../onnx-writer/quantize/calibrate.ts';
-import { parseCalibration } from '../onnx-writer/quantize/calibration-ranges.ts';
+import { parseCalibration } from '../onnx-writer/quantize/calibration-file.ts';
 import { quantizeGraph } from '../onnx-writer/quantize/quantize-graph.ts';
 import { prepareModel } from '../prepared-model.ts';
 import type { OutputSpec } from '../spec/spec.ts';

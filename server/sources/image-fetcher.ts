@@ -1,13 +1,11 @@
 /** Reads images from URLs, without becoming a way into the networks that only this server can reach. */
-import { promises as dns, type LookupAddress } from 'node:dns';
-import { isIP, type LookupFunction } from 'node:net';
 import { createSemaphore } from '@inferql/images/semaphore';
 import { InferqlError } from '@inferql/queue/error-codes';
 import type { Agent, Dispatcher } from 'undici';
 import type { FileStore } from '../uploads/memory-or-disk-store.ts';
 import { fileTooLarge, type UploadedFile } from '../uploads/uploaded-file.ts';
-import { isPublicAddress } from './public-address.ts';
-import { checkUrl, refuseHost, type UrlRules } from './url-rules.ts';
+import { createPublicLookup } from './public-lookup.ts';
+import { checkUrl, type UrlRules } from './url-rules.ts';
 
 /** At most this many URLs are read at once; tenants take turns. */
 const CONCURRENCY = 16;
@@ -17,7 +15,6 @@ const HEADERS_MS = 5_000;
 const SILENCE_MS = 5_000;
 const MAX_REDIRECTS = 3;
 const REDIRECTS = [301, 302, 303, 307, 308];
-const DNS_MS = 2_000;
 
 export interface ImageFetcherOptions extends UrlRules {
   maxUploadBytes: number;
@@ -161,27 +158,5 @@ async function openAgents(nameServers: readonly string[] | undefined): Promise<A
   return {
     forPublic: new Agent({ ...timeouts, connect: { timeout: CONNECT_MS, lookup } }),
     forListed: new Agent({ ...timeouts, connect: { timeout: CONNECT_MS } }),
-  };
-}
-
-/**
- * Resolves a name for the connection that is made right after it, so that no second answer can lead elsewhere. A name with any address that is
- * not public is refused, and so is one without any. The system's resolver would also use threads that decode images.
- */
-function createPublicLookup(nameServers: readonly string[] | undefined): LookupFunction {
-  const resolver = new dns.Resolver({ timeout: DNS_MS, tries: 2 });
-  if (nameServers) resolver.setServers(nameServers);
-  const resolve = async (hostname: string): Promise<LookupAddress[]> => {
-    const answers = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
-    const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-    if (addresses.length === 0 || !addresses.every(isPublicAddress)) throw refuseHost();
-    return addresses.map((address) => ({ address, family: isIP(address) }));
-  };
-  return (hostname, options, callback) => {
-    resolve(hostname).then(
-      (addresses) =>
-        options.all ? callback(null, addresses) : callback(null, addresses[0]!.address, addresses[0]!.family),
-      (error: Error) => callback(error, '', 0),
-    );
   };
 }

@@ -4,7 +4,8 @@ import type { ModelRunner } from '../../model-process/model-runner.ts';
 import type { FloatModel } from '../convert-model.ts';
 import { writeModel } from '../graph/encode-onnx.ts';
 import type { OnnxGraph, OnnxNode } from '../graph/graph.ts';
-import { type Calibration, tensorsToQuantize } from './calibration-ranges.ts';
+import type { Calibration } from './calibration-file.ts';
+import { tensorsToQuantize } from './quantized-nodes.ts';
 
 /**
  * Runs a float model over images and records the ranges of its tensors.

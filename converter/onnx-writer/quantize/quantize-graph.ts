@@ -1,7 +1,7 @@
 import { ModelError } from '../../errors.ts';
 import { dropUnused, GraphIndex } from '../graph/fold-graph.ts';
 import { elementCount, floatTensor, type OnnxGraph, type OnnxNode, type Tensor } from '../graph/graph.ts';
-import { cutAfter, quantizedNodes, tensorsToQuantize } from './calibration-ranges.ts';
+import { cutAfter, quantizedNodes, tensorsToQuantize } from './quantized-nodes.ts';
 
 /**
  * Seven bits instead of eight: CPUs without VNNI add two products in 16 bits, which eight-bit weights would saturate.
