@@ -74,7 +74,7 @@ test.each([
     );
     expect(added).toMatchObject({ name, classCount: 5, labels: LABELS, spec: { format, engine: 'auto' } });
     const { input } = added.spec;
-    const session = await ort.InferenceSession.create(added.onnxPath!, { intraOpNumThreads: 2 });
+    const session = await ort.InferenceSession.create(added.onnxPath!, { intraOpNumThreads: 1 });
     const loader = await diskLoader(added.tfjsPath!);
     const original = format === 'tfjs-graph' ? await tf.loadGraphModel(loader) : await tf.loadLayersModel(loader);
     for (const sample of ['chelsea.png', 'coffee.png', 'rocket.jpg']) {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs';
@@ -10,7 +9,6 @@ import { diskLoader, largestDifference, toTensor } from '../golden/harness.fixtu
 import { type PreparedModel, prepareModel } from '../prepared-model.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
-const IMAGES = path.resolve(ROOT, '../shared/images');
 const SAMPLES = path.join(ROOT, 'models/samples');
 
 let model: PreparedModel;
@@ -19,7 +17,7 @@ let session: ort.InferenceSession;
 beforeAll(async () => {
   // The project's own state: the 95 MB are pulled once for all tests and runs.
   model = await prepareModel({ modelDir: path.join(ROOT, 'models/resnet50'), stateDir: path.join(ROOT, '.inferql') });
-  session = await ort.InferenceSession.create(model.onnxPath ?? '', { intraOpNumThreads: 2 });
+  session = await ort.InferenceSession.create(model.onnxPath ?? '', { intraOpNumThreads: 1 });
 }, 300_000);
 
 afterAll(() => session?.release());
@@ -91,21 +89,5 @@ describe('ResNet50, converted from its tfjs weights', () => {
     const [first = 0, second = 0] = rank(values);
     // Softmax keeps differences of logits as ratios; what remains is the difference of two small biases.
     expect(logit(first) - logit(second)).toBeCloseTo(Math.log((values[first] ?? 0) / (values[second] ?? 1)), 0);
-  });
-
-  test.skipIf(!existsSync(IMAGES))('is right on 44 of 50 images at least (needs ../shared/images)', async () => {
-    const rows = (await readFile(path.join(IMAGES, 'reference.csv'), 'utf8')).trim().split('\n').slice(1);
-    let right = 0;
-    let asReference = 0;
-    for (const row of rows) {
-      const [file = '', truth, reference] = row.split(',');
-      const probabilities = await classify(await readSample(path.join(IMAGES, file), model.spec.input));
-      const [top] = rank(probabilities);
-      right += Number(top === Number(truth));
-      asReference += Number(top === Number(reference));
-    }
-    expect(rows).toHaveLength(50);
-    expect(right).toBeGreaterThanOrEqual(44);
-    expect(asReference).toBeGreaterThanOrEqual(48);
   });
 });

