@@ -126,6 +126,9 @@ test('takes the URL of a model.json, and keeps its query for the weights', async
     const model = await addModel(`${base}/model.json?tfjs-format=file`, { name: 'hub' }, repository.context);
     expect(model.spec.output.activation).toBe('sigmoid');
     expect(asked).toContain('/hub/weights.bin?tfjs-format=file');
+    files['metadata.json'] = '<!doctype html><title>A page for every path</title>';
+    const { labels } = await addModel(`${base}/model.json`, { name: 'page' }, repository.context);
+    expect(labels).toEqual(['class 0', 'class 1', 'class 2']);
     files['weights.bin'] = new Uint8Array(10_000);
     await expect(addModel(`${base}/model.json`, { name: 'long' }, repository.context)).rejects.toThrow(/longer than/);
     delete files['weights.bin'];
@@ -133,7 +136,7 @@ test('takes the URL of a model.json, and keeps its query for the weights', async
   } finally {
     await new Promise((resolve) => server.close(resolve));
   }
-  expect(await listModels(repository.context.modelsDir)).toEqual(['hub']);
+  expect(await listModels(repository.context.modelsDir)).toEqual(['hub', 'page']);
 });
 
 test('replaces a model by another version only with --replace', async () => {

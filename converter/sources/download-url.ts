@@ -31,7 +31,17 @@ export async function downloadModel(
     }
   }
   const metadata = await get(besides(url, METADATA_FILE), MAX_JSON_BYTES, signal).catch(() => undefined);
-  if (metadata) await writeFile(path.join(folder, METADATA_FILE), metadata);
+  if (metadata && isJson(metadata)) await writeFile(path.join(folder, METADATA_FILE), metadata);
+}
+
+/** Servers of web applications answer every path that they do not know with their page. */
+function isJson(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString('utf8'));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A file next to another; model hubs choose the format by the query, so it is kept. */

@@ -54,6 +54,7 @@ export async function findIntegrity(name: string, version: string, signal: Abort
   try {
     found = JSON.parse((await runNpm(['view', spec, 'dist.integrity', '--json'], signal)).stdout || 'null');
   } catch (cause) {
+    if (signal.aborted) throw new ModelError('CANCELED', `the look-up of ${spec} was canceled`, { cause });
     throw new ModelError('SOURCE_UNREACHABLE', `npm does not know ${spec}`, { cause });
   }
   if (typeof found === 'string' && found.startsWith('sha512-')) return found;

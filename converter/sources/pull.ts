@@ -130,9 +130,11 @@ async function digestSource(pull: Pull): Promise<string> {
   const { source, modelDir } = pull;
   const hash = createHash('sha256').update(`${source.model}\n${source.labels ?? ''}\n`);
   if (source.type === 'npm') return hash.update(source.integrity).digest('hex');
-  const digests = [...namedFiles(pull), ...(await listShards(pull, modelDir))].map((name) =>
-    digestFile(path.join(modelDir, name)),
-  );
+  const digests = [...namedFiles(pull), ...(await listShards(pull, modelDir))].map(async (name) => {
+    const digest = await digestFile(path.join(modelDir, name));
+    // Code may list its folder. Other models name their files themselves.
+    return pull.format === 'module' ? `${name}:${digest}` : digest;
+  });
   return hash.update((await Promise.all(digests)).join('\n')).digest('hex');
 }
 

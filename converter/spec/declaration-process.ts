@@ -82,7 +82,7 @@ async function signFiles(folder: string): Promise<string> {
   const names = await listModuleFiles(folder);
   const signed = names.map(async (name) => {
     const found = await stat(path.join(folder, name)).catch(() => undefined);
-    return `${name}:${found?.size}:${found?.mtimeMs}:${found?.ino}`;
+    return `${name}:${found?.size}:${found?.mtimeMs}:${found?.ctimeMs}:${found?.ino}`;
   });
   return (await Promise.all(signed)).join('\n');
 }

@@ -1,7 +1,7 @@
 /** Models that their code declares, read in processes. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -44,6 +44,18 @@ test('code alone is a model, and is read without loading it', async () => {
   });
   expect(await findModelFile(modelDir)).toBe('engine.js');
   expect(await findModelFile(folder)).toBeUndefined();
+});
+
+test('code that is exchanged by other code of the same size and time is read again', async () => {
+  const files = { 'engine.js': `export default ${DECLARED};` };
+  const file = join(modelDir, 'engine.js');
+  const madeAt = new Date(1_000_000_000_000);
+  await writeFile(file, files['engine.js']);
+  await utimes(file, madeAt, madeAt);
+  expect((await readSpec(modelDir)).spec.labels).toEqual(['dark', 'bright']);
+  await writeFile(file, files['engine.js'].replace("'dark'", "'dusk'"));
+  await utimes(file, madeAt, madeAt);
+  expect((await readSpec(modelDir)).spec.labels).toEqual(['dusk', 'bright']);
 });
 
 test('model.json5 adds what the code does not declare', async () => {
