@@ -14,20 +14,29 @@ interface LogEntry {
 
 const WARN = 40;
 const LEVELS: Record<number, string> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'warn', 50: 'error', 60: 'fatal' };
-const LONGEST_LINE = 65_536;
+/** In characters. The rest of a longer line is left out, so that a child cannot fill the memory of the launcher. */
+const LONGEST_LINE = 1024 * 1024;
 /** Fields that repeat the line's prefix, or that nobody reads at a terminal. */
 const HIDDEN = new Set(['level', 'msg', 'err', 'time', 'pid', 'hostname', 'name', 'role']);
 
 /** Shows a child's output line by line, under its name. */
 export function showLogs(stream: Readable, name: string, style: LogStyle): void {
   let rest = '';
+  let isCut = false;
   stream.setEncoding('utf8');
   stream.on('data', (text: string) => {
     const lines = (rest + text).split('\n');
-    rest = (lines.pop() ?? '').slice(0, LONGEST_LINE);
-    for (const line of lines) showLine(line, name, style);
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (!isCut) showLine(line, name, style);
+      isCut = false;
+    }
+    if (rest.length <= LONGEST_LINE) return;
+    if (!isCut) showLine(`${rest.slice(0, LONGEST_LINE)}…`, name, style);
+    isCut = true;
+    rest = '';
   });
-  stream.on('end', () => showLine(rest, name, style));
+  stream.on('end', () => isCut || showLine(rest, name, style));
   stream.on('error', () => {});
 }
 
