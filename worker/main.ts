@@ -3,6 +3,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { createProcessConverter } from '@inferql/converter/conversion-process/convert-in-process';
 import { connectRedis } from '@inferql/queue/redis/connection';
+import { checkRedisDatabase } from '@inferql/queue/redis/database';
 import { logConsole, reportConnections } from '@inferql/queue/redis/outage-report';
 import { checkRedisVersion } from '@inferql/queue/redis/version';
 import { EXIT_RESTART } from '@inferql/settings/exit-codes';
@@ -75,6 +76,7 @@ process.on('SIGHUP', () => servedModels.sync({ retryAll: true }));
 
 try {
   await checkRedisVersion(redis);
+  await checkRedisDatabase(redis);
 } catch (error) {
   log.fatal((error as Error).message);
   process.exit(1);

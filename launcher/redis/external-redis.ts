@@ -1,37 +1,55 @@
 /** The Redis that REDIS_URL names. It is not managed here, so the launcher only waits for it. */
 
+import type { RedisConnection } from '@inferql/queue/redis/connection';
+import { checkRedisDatabase } from '@inferql/queue/redis/database';
+import { findCure } from '@inferql/queue/redis/outage-cures';
 import { parseRedisUrl } from '@inferql/queue/redis/url';
 import { checkRedisVersion } from '@inferql/queue/redis/version';
 import { SetupError, showStep } from '../terminal.ts';
 import { withRedis } from './connect.ts';
 
+const UNKNOWN_AUTHORITY = /^(self-signed certificate|unable to (get|verify) .*certificate)/;
 const REFUSED_LOGIN = /WRONGPASS|NOAUTH|invalid password|without any password configured/;
 
 /**
  * Resolves once it answers.
  * @param show shows the wait to a person
- * @throws SetupError if the URL is wrong, or Redis is too old, refuses the login, or does not answer within `waitMs`
+ * @throws SetupError if the URL is wrong, or Redis is too old, refuses the login or the database, has a certificate that cannot be checked, or
+ * does not answer within `waitMs`
  */
 export async function waitForExternalRedis(url: string, waitMs: number, show = showStep): Promise<void> {
   const shown = parseUrl(url);
   let lastFailure = 'no answer';
   const onFailure = (error: Error) => {
     lastFailure = describeRedisError(error);
+    // Node reads the authorities that it knows only when it starts.
+    if (UNKNOWN_AUTHORITY.test(lastFailure)) {
+      return new SetupError(
+        `The certificate of Redis at ${shown} (REDIS_URL) cannot be checked: ${lastFailure}.\n${findCure(lastFailure)}`,
+      );
+    }
     if (!REFUSED_LOGIN.test(lastFailure)) return undefined;
-    return new SetupError(`Redis at ${shown} refuses the login in REDIS_URL: ${lastFailure}`);
+    return new SetupError(
+      `Redis at ${shown} refuses the login in REDIS_URL: ${lastFailure}\n${findCure(lastFailure) ?? 'Correct REDIS_URL.'}`,
+    );
   };
   await show(`Waiting for Redis at ${shown}`, async () => {
     try {
-      await withRedis(url, waitMs, checkVersion, onFailure);
+      await withRedis(url, waitMs, checkServer, onFailure);
     } catch (error) {
       if (error instanceof SetupError) throw error;
       throw new SetupError(
-        `Redis at ${shown} (REDIS_URL) does not respond: ${lastFailure}.\nStart it, correct REDIS_URL, or unset REDIS_URL to start a private Redis.`,
+        `Redis at ${shown} (REDIS_URL) does not respond: ${lastFailure.replace(/\.$/, '')}.\n${findCure(lastFailure) ?? 'Start it, or correct REDIS_URL.'} Without REDIS_URL, a private Redis is started.`,
       );
     }
   });
 
-  async function checkVersion(redis: Parameters<typeof checkRedisVersion>[0]): Promise<void> {
+  async function checkServer(redis: RedisConnection): Promise<void> {
+    await checkRedisDatabase(redis).catch((error: Error) => {
+      lastFailure = error.message;
+      if (lastFailure.includes('REDIS_URL names')) throw new SetupError(`Redis at ${shown}: ${lastFailure}.`);
+      throw error;
+    });
     try {
       await checkRedisVersion(redis);
     } catch (error) {

@@ -23,6 +23,10 @@ const CURES: [pattern: RegExp, cure: string][] = [
   [/ECONNREFUSED|ENOENT/, 'Start Redis there, or correct REDIS_URL.'],
   [/ENOTFOUND|EAI_AGAIN/, 'The name cannot be resolved: correct REDIS_URL.'],
   [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/, 'The host does not respond: check the address, and firewalls in between.'],
+  [
+    /^(self-signed certificate|unable to (get|verify) .*certificate)/,
+    'Set NODE_EXTRA_CA_CERTS to a file with the certificate of its authority, in the environment: Node does not read it from .env.',
+  ],
   [/certificate|SSL|TLS/i, 'Use rediss:// in REDIS_URL if and only if Redis uses TLS, and check NODE_EXTRA_CA_CERTS.'],
   [/sentinels/, 'Start the Sentinels and their master, or correct the addresses in REDIS_URL.'],
 ];

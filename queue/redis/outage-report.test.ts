@@ -139,7 +139,8 @@ const NO_SENTINEL = 'All sentinels are unreachable. Retrying from scratch after 
 test.each([
   ["NOPERM User iq has no permissions to run the 'info' command", 'permissions'],
   ['getaddrinfo ENOTFOUND redis.invalid', 'resolved'],
-  ['self-signed certificate', 'rediss://'],
+  ['self-signed certificate', 'NODE_EXTRA_CA_CERTS'],
+  ['tls: wrong version number of SSL', 'rediss://'],
   ['connect EACCES /run/redis/redis.sock', 'unixsocketperm'],
   [`${NO_SENTINEL} Last error: NOAUTH HELLO must be called with the client already authenticated`, 'of the Sentinels'],
   [`${NO_SENTINEL} Last error: ERR No such master with that name`, 'name of the master'],

@@ -23,7 +23,7 @@ export const connections = defineSettings({
     default: 'redis://127.0.0.1:6379',
     defaultText: 'a private Redis with `npm start`, else `redis://127.0.0.1:6379`',
     description:
-      'Redis 7 or later, or Valkey: `redis://[user:password@]host:port[/db]`, `rediss://` for TLS (set `NODE_EXTRA_CA_CERTS` for your own certificate authority), `redis+cluster://host:port,host:port`, `redis+sentinel://host:port,host:port/master` (with TLS: `rediss+cluster://`, `rediss+sentinel://`), or the path of a socket.',
+      'Redis 7 or later, or Valkey: `redis://[user:password@]host:port[/db]`, `rediss://` for TLS (for your own certificate authority, set `NODE_EXTRA_CA_CERTS` in the environment; Node does not read it from `.env`), `redis+cluster://host:port,host:port`, `redis+sentinel://host:port,host:port/master` (with TLS: `rediss+cluster://`, `rediss+sentinel://`), or the path of a socket.',
     readBy: ['server', 'worker', 'cli'],
     secret: true,
   },

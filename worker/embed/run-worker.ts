@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createProcessConverter } from '@inferql/converter/conversion-process/convert-in-process';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
+import { checkRedisDatabase } from '@inferql/queue/redis/database';
 import { findCure } from '@inferql/queue/redis/outage-cures';
 import { reportConnections } from '@inferql/queue/redis/outage-report';
 import { parseRedisUrl } from '@inferql/queue/redis/url';
@@ -26,6 +27,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
   try {
     await untilReady(redis, redisUrl);
     await checkRedisVersion(redis);
+    await checkRedisDatabase(redis);
     const source = await createSource(resolved, redis);
     const problems: string[] = [];
     const { models: _, stateDir: __, drainLimitMs: ___, ...serving } = resolved;

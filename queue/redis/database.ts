@@ -1,0 +1,19 @@
+/** The database that REDIS_URL names. */
+import { Redis } from 'ioredis';
+import type { RedisConnection } from './connection.ts';
+
+/**
+ * Selects the database of the URL. A connection does that, too, but continues in database 0 if Redis refuses.
+ * @throws Error that names the database, if Redis does not have it or its user may not select it
+ */
+export async function checkRedisDatabase(redis: RedisConnection): Promise<void> {
+  const db = redis instanceof Redis ? redis.options.db : undefined;
+  if (!db) return;
+  try {
+    await redis.select(db);
+  } catch (error) {
+    const { message } = error as Error;
+    if (!/^(ERR|NOPERM)/.test(message)) throw error;
+    throw new Error(`Redis does not let this user select database ${db}, which REDIS_URL names (${message})`);
+  }
+}
