@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { failure, setUp } from '../test/queue.fixture.ts';
+import { connect, failure, setUp } from '../test/queue.fixture.ts';
+import { Consumer } from './consumer.ts';
 import { createDeadLetters } from './dead-letter-admin.ts';
 
 describe('dead letters', () => {
@@ -22,6 +23,39 @@ describe('dead letters', () => {
     await expect(dead.retry('tiny', first!)).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(await dead.drop('tiny', [first!, second!])).toBe(1);
     expect(await redis.hget(keys.counters, 'deadBytes')).toBe('0');
+  });
+
+  it('that two operators retry at once have one new prediction', async () => {
+    const { admit, consumer, redis, prefix } = await setUp({ maxAttempts: 1 });
+    const dead = createDeadLetters(redis, { prefix });
+    await admit(1);
+    await consumer.settle((await consumer.start(await consumer.claim(1))).map(failure));
+    const [letter] = await dead.list('tiny');
+    const [first, second] = await Promise.all([1, 2].map(() => dead.retry('tiny', letter!.entryId)));
+    expect([first!.kind, second!.kind]).toEqual(['admitted', 'admitted']);
+    const ids = [first, second].map((outcome) => outcome?.kind === 'admitted' && outcome.state.id);
+    expect(ids[1]).toBe(ids[0]);
+    expect(await consumer.claim(8)).toHaveLength(1);
+  });
+
+  it('stay, with their images, if a retry is refused', async () => {
+    const { admit, consumer, redis, prefix, model } = await setUp({ maxAttempts: 1, maxQueueSize: 1 });
+    const dead = createDeadLetters(redis, { prefix });
+    await admit(1);
+    await consumer.settle((await consumer.start(await consumer.claim(1))).map(failure));
+    const [letter] = await dead.list('tiny');
+    await admit(2);
+    expect(await dead.retry('tiny', letter!.entryId)).toMatchObject({ kind: 'queueFull' });
+    expect(await dead.list('tiny')).toEqual([letter]);
+
+    const next = { ...model, version: '222222222222' };
+    const newer = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: 'newer' });
+    await newer.register({ worker: 'newer', version: '222222222222', engine: 'scripted', startedAtMs: 0 });
+    await expect(dead.retry('tiny', letter!.entryId)).rejects.toMatchObject({
+      code: 'INVALID_INPUT',
+      message: expect.stringContaining('version 222222222222 is now served'),
+    });
+    expect(await dead.list('tiny')).toEqual([letter]);
   });
 
   it('are bounded by their total size, however small their images, and by their age', async () => {
