@@ -12,6 +12,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
+const LINE_BYTES = 1_048_576;
 const image = { name: 'cat.jpg', content: '/images/cat.jpg', size: 10, mtimeMs: 1_000 };
 const plain = {
   file: image.name,
@@ -51,9 +52,9 @@ test('outputs are left out of a recalled record unless the run wants them', asyn
 test('a state file may be longer than a string can be', async () => {
   const path = join(dir, 'state');
   const first = await openMemory(path, 'm');
-  // Two lines that are holes in the file, as long together as it takes.
-  for (const share of [0.51, 1.02]) {
-    truncateSync(path, Math.ceil(constants.MAX_STRING_LENGTH * share));
+  // Lines that are holes in the file.
+  for (let size = 0; size <= constants.MAX_STRING_LENGTH; size += LINE_BYTES) {
+    truncateSync(path, size + LINE_BYTES);
     appendFileSync(path, '\n');
   }
   await first.keep(image, plain);

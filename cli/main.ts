@@ -67,7 +67,7 @@ export async function runInferql(argv: string[], version: string, cloneDir?: str
   // Whoever reads the notes may be gone; the results matter.
   process.stderr.on('error', () => {});
   process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
-    // The reader of the results (`head`, a pager) has closed the pipe, which is no failure.
+    // The reader of the results (`head`, a pager) has closed the pipe, which is not a failure.
     if (code !== 'EPIPE') {
       if (!process.exitCode) context.screen.note(`The results cannot be written: ${message}.`);
       process.exitCode ||= EXIT.failed;

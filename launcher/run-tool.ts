@@ -83,8 +83,15 @@ export async function runTool(
     for (const signal of unheard) process.off(signal, exitOnSignal);
     runningPid = undefined;
     if (log !== undefined) closeSync(log);
-    rmSync(recordPath(project), { force: true });
+    removeRecord(project);
   }
+}
+
+/** What went wrong before matters more than a record of a process that has ended. */
+function removeRecord(project: ToolFolders): void {
+  try {
+    rmSync(recordPath(project), { force: true });
+  } catch {}
 }
 
 /** A tool without a record would not be found after a kill, so it is ended if the record cannot be written. */

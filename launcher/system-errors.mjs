@@ -5,9 +5,11 @@ const ADVICE = {
   ENOSPC: 'The disk is full. Free some space, then run the command again.',
   EDQUOT: "This user's disk quota is used up. Free some space, then run the command again.",
   EROFS: 'The file system is read-only.',
-  EACCES: 'This user has no right to do that. The file may belong to another user, for example after sudo.',
-  EPERM: 'This user has no right to do that. The file may belong to another user, for example after sudo.',
 };
+const ADVICE_ON_FILES =
+  'This user has no right to do that. The file may belong to another user, for example after sudo.';
+const ADVICE_ON_WATCHES =
+  'This user watches too many files. Raise the limit, for example with: sysctl fs.inotify.max_user_watches=524288';
 /** With less, a program that fails may not even be able to write why. */
 const NEARLY_FULL_BYTES = 1024 * 1024;
 
@@ -16,8 +18,16 @@ const NEARLY_FULL_BYTES = 1024 * 1024;
  * @param {NodeJS.ErrnoException} error
  */
 export function describeSystemError(error) {
-  const advice = ADVICE[error.code];
+  const advice = findAdvice(error);
   return advice ? `${error.message}\n${advice}` : error.message;
+}
+
+/** @param {NodeJS.ErrnoException} error */
+function findAdvice({ code, syscall, path }) {
+  if (syscall === 'watch') return code === 'ENOSPC' || code === 'EMFILE' ? ADVICE_ON_WATCHES : undefined;
+  // Without a path, it is about a port, a process or a connection.
+  if (code === 'EACCES' || code === 'EPERM') return path === undefined ? undefined : ADVICE_ON_FILES;
+  return ADVICE[code];
 }
 
 /**

@@ -23,3 +23,13 @@ test('what is explained has no stack, and a fault of ours has one', () => {
   expect(describeFailure(findError(() => writeFileSync('/dev/null/x', '')))).toMatch(/^ENOTDIR.*'$/);
   expect(describeFailure(new Error('ours'))).toMatch(/^Error: ours\n {4}at /);
 });
+
+test.each([
+  [{ code: 'ENOSPC', syscall: 'watch', path: '/clone/server' }, 'fs.inotify.max_user_watches'],
+  [{ code: 'EMFILE', syscall: 'watch', path: '/clone/server' }, 'fs.inotify.max_user_watches'],
+  [{ code: 'EACCES', syscall: 'open', path: '/clone/.inferql' }, 'after sudo'],
+  [{ code: 'EACCES', syscall: 'listen', port: 80 }, undefined],
+])('%j has the advice that helps', (fields, advice) => {
+  const text = describeFailure(Object.assign(new Error('refused'), fields));
+  expect(text).toMatch(advice === undefined ? /^refused$/ : advice);
+});

@@ -30,6 +30,8 @@ function makeOne(path: string, mode: number): void {
 
 /** The highest folder of a path that is missing, if there is one. */
 function findFirstMissing(path: string): string | undefined {
-  if (existsSync(path)) return undefined;
-  return findFirstMissing(dirname(path)) ?? path;
+  const above = dirname(path);
+  // A drive may be missing, too.
+  if (existsSync(path) || above === path) return undefined;
+  return findFirstMissing(above) ?? path;
 }

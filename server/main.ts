@@ -33,7 +33,12 @@ setSharpGlobals();
 const createMetrics = await loadMetrics(config);
 const uploadDir = orExit(() => openUploadDir(config.stateDir));
 
-const { redis, subscriber, close } = openConnections(config, log);
+const { redis, subscriber, checked, close } = openConnections(config, log);
+checked.catch((error: Error) => {
+  log.fatal(error.message);
+  uploadDir.remove();
+  process.exit(1);
+});
 const components = new ServerComponents({ config, uploadDir: uploadDir.dir, redis, subscriber, log, createMetrics });
 const listener = new HttpServer({ config, components, log });
 const metricsServer = components.metrics && createMetricsServer(components.metrics, config, log);

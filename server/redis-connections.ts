@@ -1,25 +1,37 @@
 import { connectRedis } from '@inferql/queue/redis/connection';
+import { checkRedisDatabase, DatabaseRefusedError } from '@inferql/queue/redis/database';
 import { reportConnections } from '@inferql/queue/redis/outage-report';
 import { checkRedisSetup } from '@inferql/queue/redis/settings-check';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 
-/** A server's connections to Redis: outages are logged once each, and settings of Redis that lose data. */
+/**
+ * A server's connections to Redis: outages are logged once each, and settings of Redis that lose data.
+ * @returns the connections; `checked` resolves once Redis has answered, and rejects if it refuses the database, which ends the connections:
+ *   they would use another system's
+ */
 export function openConnections({ redisUrl }: Pick<Config, 'redisUrl'>, log: Logger) {
   const redis = connectRedis(redisUrl, 'request');
   const subscriber = connectRedis(redisUrl, 'subscriber');
   reportConnections([redis, subscriber], redisUrl, log);
-  redis.once('ready', () => {
-    checkRedisSetup(redis).then((problems) => {
-      for (const problem of problems) log.warn(problem);
+  const close = () => {
+    redis.disconnect();
+    subscriber.disconnect();
+  };
+  const checked = new Promise<void>((resolve, reject) => {
+    redis.once('ready', async () => {
+      try {
+        await checkRedisDatabase(redis);
+        resolve();
+        for (const problem of await checkRedisSetup(redis)) log.warn(problem);
+      } catch (error) {
+        if (!(error instanceof DatabaseRefusedError)) return resolve();
+        close();
+        reject(error);
+      }
     });
   });
-  return {
-    redis,
-    subscriber,
-    close(): void {
-      redis.disconnect();
-      subscriber.disconnect();
-    },
-  };
+  // Whoever needs it asks for it.
+  checked.catch(() => undefined);
+  return { redis, subscriber, checked, close };
 }

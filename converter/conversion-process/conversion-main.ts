@@ -1,29 +1,45 @@
-/** Converts one model and ends. It also ends with the process that started it, at the latest when the conversion has ended. */
+/** Converts one model and ends. It also ends with the process that started it. */
 import { writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { ModelError } from '../errors.ts';
 import { type Conversion, convertHere } from './conversion.ts';
-import type { FromConversion } from './protocol.ts';
+import { endWithParent } from './end-with-parent.ts';
+import type { ConversionFailure, FromConversion } from './protocol.ts';
 
 /** Models that are served come first. */
 const NICENESS = 10;
 
 async function answer(conversion: Conversion): Promise<FromConversion> {
   try {
-    return { stamp: await convertHere(conversion) };
+    return { type: 'converted', stamp: await convertHere(conversion) };
   } catch (error) {
-    if (error instanceof ModelError) return { error: { code: error.code, message: error.message } };
-    return { error: { message: error instanceof Error ? (error.stack ?? error.message) : String(error) } };
+    return { type: 'failed', failure: describeFailure(error) };
   }
 }
 
-os.setPriority(NICENESS);
-try {
-  // If memory runs out, Linux ends this process and not one that serves.
-  writeFileSync('/proc/self/oom_score_adj', '1000');
-} catch {
-  // Other systems choose for themselves.
+function describeFailure(error: unknown): ConversionFailure {
+  if (!(error instanceof Error)) return { isModelError: false, message: String(error) };
+  const { message, stack, code } = error as NodeJS.ErrnoException;
+  return { isModelError: error instanceof ModelError, message, stack, ...(typeof code === 'string' && { code }) };
 }
+
+function yieldToOthers(): void {
+  try {
+    // Only root may have a higher priority again.
+    if (os.getPriority() < NICENESS) os.setPriority(NICENESS);
+  } catch {
+    // A sandbox forbids it: slower for others, but right.
+  }
+  try {
+    // If memory runs out, Linux ends this process and not one that serves.
+    writeFileSync('/proc/self/oom_score_adj', '1000');
+  } catch {
+    // Other systems choose for themselves.
+  }
+}
+
+yieldToOthers();
+endWithParent();
 // Ctrl-C reaches the whole process group; the process that waits for the result decides.
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);

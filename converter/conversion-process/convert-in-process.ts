@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { ModelError } from '../errors.ts';
+import { ModelError, type ModelErrorCode } from '../errors.ts';
 import { collectOutput } from '../model-process/process-output.ts';
 import type { PreparedStamp } from '../prepared-model.ts';
 import type { Convert } from './conversion.ts';
-import type { FromConversion } from './protocol.ts';
+import type { ConversionFailure, FromConversion } from './protocol.ts';
 
 /**
  * Converts in a process of lower priority, for a process that serves meanwhile: it neither waits nor keeps the memory that a conversion takes, up
@@ -18,21 +18,23 @@ export function createProcessConverter(
     new Promise<PreparedStamp>((resolve, reject) => {
       if (signal?.aborted) return reject(canceled());
       const child = fork(programPath, [], {
-        stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+        // The end of standard input shows it that this process has ended.
+        stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
         serialization: 'advanced',
         execArgv: [],
       });
       const output = collectOutput(child);
+      child.stdin?.on('error', () => undefined);
       const cancel = () => child.kill('SIGKILL');
       signal?.addEventListener('abort', cancel, { once: true });
       let answer: FromConversion | undefined;
-      child.once('message', (message: FromConversion) => {
-        answer = message;
+      child.on('message', (message: FromConversion | { type?: unknown } | null) => {
+        if (message?.type === 'converted' || message?.type === 'failed') answer = message as FromConversion;
       });
       const end = (how: string, cause?: Error) => {
         signal?.removeEventListener('abort', cancel);
-        if (answer && 'stamp' in answer) resolve(answer.stamp);
-        else if (answer) reject(describeError(answer.error));
+        if (answer?.type === 'converted') resolve(answer.stamp);
+        else if (answer) reject(restoreError(answer.failure));
         else if (signal?.aborted) reject(canceled());
         else reject(describeEnd(how, output.last(), cause));
       };
@@ -42,7 +44,7 @@ export function createProcessConverter(
         if (child.pid === undefined) end('it could not be started', cause);
       });
       // A failure means that the process has ended, which its events report.
-      child.send(conversion, () => undefined);
+      if (child.connected) child.send(conversion, () => undefined);
     });
 }
 
@@ -50,12 +52,16 @@ function canceled(): ModelError {
   return new ModelError('CANCELED', 'the conversion was canceled');
 }
 
-function describeError({ code, message }: { code?: ModelError['code']; message: string }): Error {
-  return code === undefined ? new Error(message) : new ModelError(code, message);
+function restoreError({ isModelError, code, message, stack }: ConversionFailure): Error {
+  if (isModelError) return new ModelError(code as ModelErrorCode, message);
+  return Object.assign(new Error(message), { ...(code !== undefined && { code }), ...(stack && { stack }) });
 }
 
 function describeEnd(how: string, printed: string, cause: Error | undefined): ModelError {
-  const lastLine = printed.trimEnd().split('\n').at(-1)?.trim().slice(0, 300);
+  const lines = printed.split('\n').map((line) => line.trim());
+  // Node prints its version last.
+  const told = lines.filter((line) => line !== '' && !/^Node\.js v/.test(line));
+  const lastLine = (told.findLast((line) => /^\w*Error\b/.test(line)) ?? told.at(-1))?.slice(0, 300);
   const isMemory = how === 'SIGKILL' || /heap out of memory|Reached heap limit/.test(printed);
   const why = isMemory
     ? ", as when memory is full: a conversion takes up to 2.5 times the size of the model's file"

@@ -1,5 +1,15 @@
 import type { ModelErrorCode } from '../errors.ts';
 import type { PreparedStamp } from '../prepared-model.ts';
 
-/** What the process answers to a conversion, once. An error without a code is a fault of the converter. */
-export type FromConversion = { stamp: PreparedStamp } | { error: { code?: ModelErrorCode; message: string } };
+export interface ConversionFailure {
+  /** A ModelError's, or the system's; none for a fault of the converter. */
+  code?: ModelErrorCode | string;
+  isModelError: boolean;
+  message: string;
+  stack?: string | undefined;
+}
+
+/** What the process answers to a conversion, once. Node's own modules may send other messages. */
+export type FromConversion =
+  | { type: 'converted'; stamp: PreparedStamp }
+  | { type: 'failed'; failure: ConversionFailure };

@@ -1,12 +1,16 @@
+import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { processExists } from '@inferql/queue/process-exists';
 import { buildSystem } from '@inferql/testing/build';
 import { writeTinyModel } from '@inferql/testing/data/tiny-model';
 import { removeFolder } from '@inferql/testing/processes/remove-folder';
+import { until } from '@inferql/testing/until';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createProcessConverter } from '../conversion-process/convert-in-process.ts';
-import { type PreparedModel, prepareModel } from '../prepared-model.ts';
+import { type PreparedModel, type PreparedStamp, prepareModel } from '../prepared-model.ts';
 
 let convert: ReturnType<typeof createProcessConverter>;
 beforeAll(async () => {
@@ -84,4 +88,69 @@ test('a process that is killed fails the conversion with what may have happened 
     code: 'RUN_CRASHED',
     message: expect.stringMatching(/SIGKILL, as when memory is full.*: the last line$/),
   });
+});
+
+/** Converts with another program, which prints nothing of the conversion. */
+async function convertWith(code: string): Promise<PreparedStamp> {
+  const program = join(await createFolder(), 'conversion.mjs');
+  await writeFile(program, code);
+  const { modelDir, stateDir } = await writeModel();
+  let stamp: PreparedStamp | undefined;
+  await prepareModel({
+    modelDir,
+    stateDir,
+    async convert(conversion, signal) {
+      stamp = await createProcessConverter(program)(conversion, signal);
+      return convert(conversion, signal);
+    },
+  });
+  return stamp!;
+}
+
+test("messages of Node's own, as under `node --watch`, are not taken for the result", async () => {
+  const stamp = { labels: [], classCount: 0, cam: { unavailable: 'no model' } };
+  const answer = JSON.stringify({ type: 'converted', stamp });
+  const code = `process.send({ 'watch:import': [] });
+    process.once('message', () => process.send(${answer}, () => process.disconnect()));`;
+  expect(await convertWith(code)).toEqual(stamp);
+});
+
+test('the error that ended the process is named', async () => {
+  await expect(convertWith("throw new RangeError('too long');")).rejects.toMatchObject({
+    code: 'RUN_CRASHED',
+    message: expect.stringMatching(/exit code 1\): RangeError: too long$/),
+  });
+});
+
+test('a conversion ends with the process that waits for it, although it is busy', async () => {
+  const folder = await createFolder();
+  const build = pathToFileURL(join(await buildSystem(), 'converter/conversion-process/'));
+  const pidFile = join(folder, 'pid');
+  await writeFile(
+    join(folder, 'busy.mjs'),
+    `import { renameSync, writeFileSync } from 'node:fs';
+     await import(${JSON.stringify(new URL('conversion-main.js', build).href)});
+     process.once('message', () => {
+       writeFileSync(${JSON.stringify(`${pidFile}.new`)}, String(process.pid));
+       renameSync(${JSON.stringify(`${pidFile}.new`)}, ${JSON.stringify(pidFile)});
+       for (;;);
+     });`,
+  );
+  await writeFile(
+    join(folder, 'host.mjs'),
+    `import { createProcessConverter } from ${JSON.stringify(new URL('convert-in-process.js', build).href)};
+     await createProcessConverter(${JSON.stringify(join(folder, 'busy.mjs'))})({});`,
+  );
+  const host = spawn(process.execPath, [join(folder, 'host.mjs')], { stdio: 'ignore' });
+  const pid = Number(
+    await until(
+      () => readFile(pidFile, 'utf8').catch(() => ''),
+      (text) => text !== '',
+    ),
+  );
+  host.kill('SIGKILL');
+  await until(
+    () => processExists(pid),
+    (exists) => !exists,
+  );
 });

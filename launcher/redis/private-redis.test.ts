@@ -85,3 +85,16 @@ test.each([
   expect(readdirSync(join(stateDir, 'redis')).filter((name) => name.startsWith('damaged'))).toEqual([]);
   expect(existsSync(join(stateDir, 'redis/appendonlydir'))).toBe(true);
 });
+
+test('damaged data are set aside, although Redis also says that it may not open as many files as it wants', async () => {
+  const stateDir = makeStateDir();
+  const first = await startPrivateRedis(findRedisServer(), stateDir, silent);
+  await first.stop();
+  const binary = findRedisServer();
+  const script = `if [ -e damaged ]; then exec ${binary} "$@"; fi; touch damaged
+echo "Server can't set maximum open files to 10032 because of OS error: Operation not permitted." >>redis.log
+echo "Bad file format reading the append only file" >>redis.log; exit 1`;
+  const next = await startPrivateRedis(writeProgram(stateDir, script), stateDir, silent);
+  onTestFinished(() => next.stop());
+  expect(readdirSync(join(stateDir, 'redis')).filter((name) => name.startsWith('damaged-'))).toHaveLength(1);
+});

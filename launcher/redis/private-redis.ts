@@ -27,6 +27,8 @@ const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
 const PORT_TRIES = 5;
 const SHOWN_LINES = 15;
+/** What Redis also says when it starts, wherever files and clients are limited. */
+const LIMIT_NOTICE = /maximum open files|maxclients/i;
 /** The settings of one run. */
 const SETTINGS_FILE = /^redis(-\d+-\d+)?\.conf$/;
 /** Redis' messages about data that it cannot read, and those of a machine that does not let it. */
@@ -102,7 +104,11 @@ async function startOnFreePort(
     const { text, hasExited } = failure;
     if (hasExited && /in use|Failed listening/i.test(text) && attempt < PORT_TRIES) continue;
     // A Redis that is killed, slow or out of space says nothing about its data.
-    const isDamaged = hasExited && UNREADABLE.test(text) && !MACHINE_TROUBLE.test(text);
+    const reasons = text
+      .split('\n')
+      .filter((line) => !LIMIT_NOTICE.test(line))
+      .join('\n');
+    const isDamaged = hasExited && UNREADABLE.test(reasons) && !MACHINE_TROUBLE.test(reasons);
     if (isDamaged && !isRepaired && setDamagedDataAside(dataDir, output)) {
       isRepaired = true;
       continue;

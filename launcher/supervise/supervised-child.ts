@@ -103,7 +103,7 @@ export class SupervisedChild {
     const child = spawn(process.execPath, args, {
       cwd,
       env,
-      // A guard that was killed holds its end no longer.
+      // A guard that was killed no longer holds its end.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...(lifeline && !lifeline.destroyed ? [lifeline] : [])],
     });
     this.#process = child;

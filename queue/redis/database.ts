@@ -2,9 +2,12 @@
 import { Redis } from 'ioredis';
 import type { RedisConnection } from './connection.ts';
 
+/** Redis does not have the database of the URL, or its user may not select it. */
+export class DatabaseRefusedError extends Error {}
+
 /**
  * Selects the database of the URL. A connection does that, too, but continues in database 0 if Redis refuses.
- * @throws Error that names the database, if Redis does not have it or its user may not select it
+ * @throws DatabaseRefusedError that names the database; the errors of connections
  */
 export async function checkRedisDatabase(redis: RedisConnection): Promise<void> {
   const db = redis instanceof Redis ? redis.options.db : undefined;
@@ -14,6 +17,8 @@ export async function checkRedisDatabase(redis: RedisConnection): Promise<void> 
   } catch (error) {
     const { message } = error as Error;
     if (!/^(ERR|NOPERM)/.test(message)) throw error;
-    throw new Error(`Redis does not let this user select database ${db}, which REDIS_URL names (${message})`);
+    throw new DatabaseRefusedError(
+      `Redis does not let this user select database ${db}, which REDIS_URL names (${message})`,
+    );
   }
 }

@@ -17,7 +17,8 @@ const CURES: [pattern: RegExp, cure: string][] = [
   [/^-?READONLY/, 'REDIS_URL names a replica: use the address of its master, or of Sentinel.'],
   [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or stop other clients.'],
   [
-    /EACCES|EPERM/,
+    // Of a path: for an address, a firewall says so.
+    /(EACCES|EPERM) \//,
     "This user may not open Redis' socket: set unixsocketperm in Redis, or add the user to the socket's group.",
   ],
   [/ECONNREFUSED|ENOENT/, 'Start Redis there, or correct REDIS_URL.'],

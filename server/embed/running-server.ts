@@ -107,8 +107,8 @@ function openTransports(
   return transports;
 }
 
-async function whenConnected({ redis, subscriber }: Connections): Promise<void> {
-  const connected = Promise.all([redis, subscriber].map(untilReady));
+async function whenConnected({ checked, subscriber }: Connections): Promise<void> {
+  const connected = Promise.all([checked, untilReady(subscriber)]);
   await Promise.race([connected, delay(CONNECT_WAIT_MS, undefined, { ref: false })]);
 }
 

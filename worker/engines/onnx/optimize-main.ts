@@ -4,8 +4,8 @@
  */
 import { closeSync, fsyncSync, openSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { endWithParent } from '@inferql/converter/conversion-process/end-with-parent';
 import { InferenceSession } from 'onnxruntime-node';
-import { endWithParent } from '../process/end-with-parent.ts';
 
 /** The only argument, as JSON. */
 export interface Optimization {

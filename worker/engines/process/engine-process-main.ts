@@ -3,10 +3,10 @@
  * the worker is killed.
  */
 import { readSync, writeSync } from 'node:fs';
+import { endWithParent } from '@inferql/converter/conversion-process/end-with-parent';
 import { withPostprocess } from '../custom/postprocess-module.ts';
 import { type ActivationMaps, EngineLoadError, type EngineName, type LoadedModel, type LoadModel } from '../engine.ts';
 import type { EngineOutputSpec, OutputArray } from '../output-arrays.ts';
-import { endWithParent } from './end-with-parent.ts';
 import { ANSWERS_AT, type FromEngine, paddedLength, SHARED_FD, type ToEngine } from './protocol.ts';
 
 /** Engines are imported on demand: each pulls in a native library or a megabyte of code. */
