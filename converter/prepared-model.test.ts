@@ -1,29 +1,20 @@
 import fs from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
-import os from 'node:os';
 import path from 'node:path';
-import { removeFolder } from '@inferql/testing/processes/remove-folder';
-import JSON5 from 'json5';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { SPEC, writeModel } from './prepared-model.fixture.ts';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { SPEC, setUpFolders, writeModel, writeSpec as writeSpecInto } from './prepared-model.fixture.ts';
 import { prepareModel } from './prepared-model.ts';
 
-let root: string;
 let modelDir: string;
 let stateDir: string;
 
-beforeEach(async () => {
-  root = await mkdtemp(path.join(os.tmpdir(), 'inferql-models-'));
-  modelDir = path.join(root, 'models/tiny');
-  stateDir = path.join(root, 'state');
-  await mkdir(modelDir, { recursive: true });
+const folders = setUpFolders();
+beforeEach(() => {
+  ({ modelDir, stateDir } = folders);
 });
 
-// A pull that was cut or aborted may still write to npm's cache.
-afterEach(() => removeFolder(root));
-
-const writeSpec = (spec: object) => writeFile(path.join(modelDir, 'model.json5'), JSON5.stringify(spec));
+const writeSpec = (spec: object) => writeSpecInto(modelDir, spec);
 
 describe('a model in a folder', () => {
   beforeEach(async () => {

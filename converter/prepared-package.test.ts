@@ -1,31 +1,23 @@
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
-import { removeFolder } from '@inferql/testing/processes/remove-folder';
-import JSON5 from 'json5';
 import * as tar from 'tar';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { SPEC, writeModel } from './prepared-model.fixture.ts';
+import { SPEC, setUpFolders, writeModel, writeSpec as writeSpecInto } from './prepared-model.fixture.ts';
 import { prepareModel } from './prepared-model.ts';
 
 let root: string;
 let modelDir: string;
 let stateDir: string;
 
-beforeEach(async () => {
-  root = await mkdtemp(path.join(os.tmpdir(), 'inferql-models-'));
-  modelDir = path.join(root, 'models/tiny');
-  stateDir = path.join(root, 'state');
-  await mkdir(modelDir, { recursive: true });
+const folders = setUpFolders();
+beforeEach(() => {
+  ({ root, modelDir, stateDir } = folders);
 });
 
-// A pull that was cut or aborted may still write to npm's cache.
-afterEach(() => removeFolder(root));
-
-const writeSpec = (spec: object) => writeFile(path.join(modelDir, 'model.json5'), JSON5.stringify(spec));
+const writeSpec = (spec: object) => writeSpecInto(modelDir, spec);
 
 describe('a model in an npm package', () => {
   let registry: Server;

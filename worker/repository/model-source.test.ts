@@ -5,7 +5,7 @@ import { convertHere } from '@inferql/converter/conversion-process/conversion';
 import { Registry } from '@inferql/queue/models/registry';
 import { connectRedis } from '@inferql/queue/redis/connection';
 import { startTestRedis } from '@inferql/testing/redis/redis-server';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFolderSource } from './model-source.ts';
 
@@ -18,23 +18,25 @@ async function setUp() {
     redis.disconnect();
     await Promise.all([server.stop(), rm(modelsDir, { recursive: true })]);
   });
-  return { redis, modelsDir };
+  const createSource = (log: Logger) =>
+    createFolderSource({
+      modelsDir,
+      stateDir: modelsDir,
+      models: [],
+      redis,
+      prefix: 'test',
+      log,
+      convert: convertHere,
+    });
+  return { redis, modelsDir, createSource };
 }
 
 test('a folder that is not a model is logged once, with what makes it one, but not while it may still be copied', async () => {
-  const { redis, modelsDir } = await setUp();
+  const { modelsDir, createSource } = await setUp();
   const logged: string[] = [];
   const write = (line: string) => void logged.push(JSON.parse(line).msg);
   const log = pino({ level: 'warn' }, { write });
-  const source = createFolderSource({
-    modelsDir,
-    stateDir: modelsDir,
-    models: [],
-    redis,
-    prefix: 'test',
-    log,
-    convert: convertHere,
-  });
+  const source = createSource(log);
   await mkdir(join(modelsDir, 'export'));
   expect(await source.list()).toEqual([]);
   expect(logged).toEqual([]);
@@ -51,22 +53,14 @@ test('a folder that is not a model is logged once, with what makes it one, but n
 });
 
 test('the default model is registered again if Redis has lost it, but another one that was chosen since is kept', async () => {
-  const { redis, modelsDir } = await setUp();
+  const { redis, modelsDir, createSource } = await setUp();
   for (const name of ['ant', 'bee']) {
     await mkdir(join(modelsDir, name));
     await writeFile(join(modelsDir, name, 'model.json5'), '{}');
   }
   await writeFile(join(modelsDir, 'repository.json5'), "{ default: 'bee' }");
   const log = pino({ level: 'silent' });
-  const source = createFolderSource({
-    modelsDir,
-    stateDir: modelsDir,
-    models: [],
-    redis,
-    prefix: 'test',
-    log,
-    convert: convertHere,
-  });
+  const source = createSource(log);
   const registry = new Registry(redis, { prefix: 'test' });
   await source.list();
   await expect.poll(() => registry.defaultModel()).toBe('bee');
