@@ -64,6 +64,7 @@ export class SharedSubscriber implements Subscriber {
         this.#choice.socketOpened();
         this.#setConnection('websocket');
       },
+      onRenewed: () => this.#setConnection('connecting'),
       onClosed: (error) => this.#onSocketClosed(error),
     });
   }
@@ -125,6 +126,8 @@ export class SharedSubscriber implements Subscriber {
     if (typeof WebSocket === 'undefined') this.#choice.socketMissing();
     else {
       this.#choice.socketStarted();
+      // The connection may still be open from earlier subscriptions, with a key that has been replaced.
+      if (this.#running.size === 0) this.#socket.renew();
       this.#socket.start();
     }
     this.#running.add(each);

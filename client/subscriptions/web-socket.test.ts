@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createClient } from '../client.ts';
 import {
   asked,
+  caller,
   connections,
   dataOf,
   lastConnection,
@@ -108,6 +109,67 @@ test('the connection is closed when nothing is watched, and opened for the next 
   await lastSocket().accept();
   expect(ScriptedSocket.made).toHaveLength(2);
   expect(lastConnection()).toBe('websocket');
+});
+
+describe('for the first subscription after others have ended, the key is read again', () => {
+  const watchLater = async (key: string) => {
+    const stop = watch('a');
+    await settle();
+    await lastSocket().accept();
+    stop();
+    await settle();
+    caller.readKey = () => key;
+    for (const id of ['b', 'c']) watch(id);
+    await settle();
+  };
+  const idsOf = (socket: ScriptedSocket) => socket.subscribed.map(({ payload }) => payload!.variables.id);
+
+  test('with another key, the connection is opened again', async () => {
+    await watchLater('another');
+    const [first, second] = ScriptedSocket.made;
+    expect(first!.isClosed).toBe(true);
+    expect(lastConnection()).toBe('connecting');
+    await second!.accept();
+    expect(second!.sent[0]).toEqual({ type: 'connection_init', payload: { authorization: 'Bearer another' } });
+    expect([idsOf(first!), idsOf(second!)]).toEqual([['a'], ['b', 'c']]);
+    expect(lastConnection()).toBe('websocket');
+  });
+
+  test('with the same key, the connection stays', async () => {
+    await watchLater('secret');
+    expect(ScriptedSocket.made).toHaveLength(1);
+    expect(idsOf(lastSocket())).toEqual(['a', 'b', 'c']);
+    expect(lastConnection()).toBe('websocket');
+  });
+
+  test('with another key before the first one was accepted, the connection is opened again', async () => {
+    const stop = watch('a');
+    await settle();
+    lastSocket().onopen?.();
+    await settle();
+    stop();
+    await settle();
+    caller.readKey = () => 'another';
+    watch('b');
+    await settle();
+    await lastSocket().accept();
+    expect(lastSocket().sent[0]).toEqual({ type: 'connection_init', payload: { authorization: 'Bearer another' } });
+    expect(idsOf(lastSocket())).toEqual(['b']);
+  });
+
+  test('the error of a function for it ends the subscription', async () => {
+    const stop = watch('a');
+    await settle();
+    await lastSocket().accept();
+    stop();
+    await settle();
+    caller.readKey = () => {
+      throw new Error('signed out');
+    };
+    watch('b');
+    await settle();
+    expect(seen.b).toEqual(['Error: signed out']);
+  });
 });
 
 test('an error of a subscription affects only that subscription: a refusal ends it, another is retried', async () => {

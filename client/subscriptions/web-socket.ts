@@ -12,6 +12,8 @@ interface SocketOptions {
   /** @param retries the number of retries since it was last open */
   getWaitMs(retries: number): number;
   onOpened(): void;
+  /** It is opened again, with another key. */
+  onRenewed(): void;
   /**
    * The connection was lost, or could not be opened. UNAUTHENTICATED: the server does not accept the caller. Any other error than an
    * InferqlError is the caller's own.
@@ -33,6 +35,8 @@ export class SharedSocket {
   /** Undefined between two connections. */
   #socket: WebSocket | undefined;
   #isReady = false;
+  /** What the current connection's first message has, as JSON; undefined if it was not sent yet. */
+  #sentParams: string | undefined;
   #retries = 0;
   #count = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -48,6 +52,27 @@ export class SharedSocket {
     if (this.#isStarted) return;
     this.#isStarted = true;
     this.#open();
+  }
+
+  /** Opens the connection again if the caller's key is not the one that it was opened with. Must be called while nothing is subscribed. */
+  renew(): void {
+    const [socket, sentParams] = [this.#socket, this.#sentParams];
+    // It asks for the key when it opens.
+    if (sentParams === undefined) return;
+    if (!this.#isReady) {
+      this.#reopen();
+      return;
+    }
+    // Subscriptions wait until the key is known.
+    this.#isReady = false;
+    this.#options.getParams().then(
+      (params) => {
+        if (this.#socket !== socket) return;
+        if (JSON.stringify(params) === sentParams) this.#begin();
+        else this.#reopen();
+      },
+      (error: unknown) => this.#socket === socket && this.#lose(error),
+    );
   }
 
   /** Closes it, and does not open it again. */
@@ -76,7 +101,11 @@ export class SharedSocket {
     this.#timer = setTimeout(() => this.#loseSilent(), ACK_WAIT_MS);
     opened.onopen = () => {
       getParams().then(
-        (payload) => this.#socket === opened && this.#send({ type: 'connection_init', payload }),
+        (payload) => {
+          if (this.#socket !== opened) return;
+          this.#sentParams = JSON.stringify(payload);
+          this.#send({ type: 'connection_init', payload });
+        },
         (error: unknown) => this.#socket === opened && this.#lose(error),
       );
     };
@@ -96,10 +125,8 @@ export class SharedSocket {
     if (this.#isReady) this.#waitToPing();
     switch (type) {
       case 'connection_ack':
-        this.#isReady = true;
         this.#retries = 0;
-        this.#waitToPing();
-        for (const [each, { request }] of this.#running) this.#sendSubscribe(each, request);
+        this.#begin();
         this.#options.onOpened();
         break;
       case 'ping':
@@ -116,6 +143,18 @@ export class SharedSocket {
         this.#running.delete(id);
         sink?.complete();
     }
+  }
+
+  #begin(): void {
+    this.#isReady = true;
+    this.#waitToPing();
+    for (const [id, { request }] of this.#running) this.#sendSubscribe(id, request);
+  }
+
+  #reopen(): void {
+    this.#drop();
+    this.#options.onRenewed();
+    this.#open();
   }
 
   #deliver(id: string, sink: Sink, answer: Answer): void {
@@ -151,6 +190,7 @@ export class SharedSocket {
   #drop(): void {
     const dropped = this.#socket;
     this.#socket = undefined;
+    this.#sentParams = undefined;
     this.#isReady = false;
     clearTimeout(this.#timer);
     if (!dropped) return;
