@@ -30,6 +30,13 @@ test('in a full storage, the oldest copies make room for new ones', () => {
   expect(kept).toEqual(['c', 'd']);
 });
 
+test('in a full storage, the oldest copies make room for the order of the copies', () => {
+  storeUpTo(1_000);
+  const lengths = { a: 493, b: 498, c: 100, d: 100 };
+  for (const [id, length] of Object.entries(lengths)) keepThumbnail(id, image(length));
+  expect(Object.keys(lengths).filter((id) => readThumbnail(id) !== undefined)).toEqual(['b', 'c', 'd']);
+});
+
 test('a copy that never fits leaves room for the next one', () => {
   storeUpTo(1_000);
   keepThumbnail('huge', image(5_000));

@@ -12,10 +12,9 @@ export function keepThumbnail(id: string, image: string): void {
     let surplus = Math.max(0, kept.length - MAX_KEPT);
     do {
       for (const old of kept.splice(0, surplus)) localStorage.removeItem(PREFIX + old);
-      // First, so that each copy that is kept can make room.
-      localStorage.setItem(ORDER_KEY, JSON.stringify(kept));
       surplus = 1;
-    } while (!store(PREFIX + id, image) && kept.length > 1);
+      // The order first, so that each copy that is kept can make room.
+    } while (!(store(ORDER_KEY, JSON.stringify(kept)) && store(PREFIX + id, image)) && kept.length > 1);
   } catch {
     // Only a convenience.
   }
