@@ -1,7 +1,7 @@
 /** HTTP statuses of responses that do not come from the API, such as a proxy's: the error of each, and when to try again. */
 import { InferqlError } from '../errors.ts';
 
-/** The meaning of a response that is not GraphQL, for example from a proxy. errors.ts says which codes are retried: of these 429, 500 and above. */
+/** The meaning of a response that is not GraphQL, for example from a proxy. errors.ts says which codes are retried: of these 408, 429, 500 and above. */
 export function errorOfStatus(response: Response): InferqlError {
   const { status } = response;
   const details = { httpStatus: status, retryAfterMs: readRetryAfter(response) };

@@ -148,6 +148,8 @@ export function describeProblem({ code, message }: Problem): { title: string; de
     case 'VERSION_RETIRED':
       return { title: 'The model was replaced', detail: 'Send the photo again.' };
     case 'REQUEST_TIMEOUT':
+      return { title: 'The connection is too slow', detail: 'Retrying for a few minutes.' };
+    case 'REQUEST_TIMEOUT_FOR_LONG':
       return { title: 'The connection was too slow', detail: 'Try again, or add a smaller photo.' };
     case 'REQUEST_TOO_LARGE':
       return { title: 'This upload is too large for the server', detail: 'Add a smaller photo.' };

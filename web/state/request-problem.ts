@@ -21,6 +21,8 @@ function readForeignAnswer(status: number): Problem {
     case 401:
     case 407:
       return { code: 'SIGN_IN', message };
+    case 408:
+      return { code: 'REQUEST_TIMEOUT', message };
     case 413:
       return { code: 'REQUEST_TOO_LARGE', message };
     case 429:
@@ -31,9 +33,11 @@ function readForeignAnswer(status: number): Problem {
   }
 }
 
+const PASSING_CODES = ['UNREACHABLE', 'GATEWAY', 'FOREIGN_ANSWER', 'UNAVAILABLE', 'REQUEST_TIMEOUT'];
+
 /** Whether the same request can succeed later, without anyone changing it. */
 export function isPassing({ code }: Problem): boolean {
-  return isQueueing({ code }) || ['UNREACHABLE', 'GATEWAY', 'FOREIGN_ANSWER', 'UNAVAILABLE'].includes(code);
+  return isQueueing({ code }) || PASSING_CODES.includes(code);
 }
 
 /** Whether the server works and only asks to wait: there is no reason to give up. */

@@ -149,6 +149,7 @@ test.each([
   [401, 'SIGN_IN', false],
   [403, 'BLOCKED', false],
   [404, 'BLOCKED', false],
+  [408, 'REQUEST_TIMEOUT', true],
   [413, 'REQUEST_TOO_LARGE', false],
   [429, 'RATE_LIMITED', true],
   [502, 'GATEWAY', true],
@@ -158,6 +159,14 @@ test.each([
   expect(isPassing(problem)).toBe(passes);
   expect(describeProblem(problem).title).not.toBe('Something went wrong');
 });
+
+test.each(['UNREACHABLE', 'GATEWAY', 'FOREIGN_ANSWER', 'UNAVAILABLE', 'REQUEST_TIMEOUT'])(
+  'after minutes of %s, the card does not promise another attempt',
+  (code) => {
+    expect(describeProblem({ code, message: '' }).detail).toContain('Retrying');
+    expect(describeProblem({ code: `${code}_FOR_LONG`, message: '' }).detail).toContain('Try again');
+  },
+);
 
 test('no answer at all passes, and a deleted file does not', () => {
   expect(isPassing(readProblem(new InferqlError('UNREACHABLE', '')))).toBe(true);
