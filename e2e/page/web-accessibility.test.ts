@@ -37,9 +37,31 @@ test('with forced colors, bars and progress are drawn', () =>
   site.withPage(
     async ({ page }) => {
       const [picture] = makePictures(1);
+      const card = findCard(page, picture!.file.name);
+      const readBackgrounds = (selector: string, pseudo?: string) =>
+        card.locator(selector).evaluate((it, drawnBy) => {
+          const drawn = getComputedStyle(it, drawnBy).backgroundColor;
+          it.style.cssText += 'background: Highlight; forced-color-adjust: none';
+          return [drawn, getComputedStyle(it).backgroundColor];
+        }, pseudo);
+      site.system.workers[0]!.pause();
+      let send = () => {};
+      const held = new Promise<void>((resolve) => {
+        send = resolve;
+      });
+      await page.route('**/graphql', async (route) => {
+        if (route.request().headers()['content-type']?.startsWith('multipart/')) await held;
+        await route.continue();
+      });
       await choose(page, [picture!.file]);
+      const [upload, highlight] = await readBackgrounds('[role=progressbar] > span');
+      expect(upload).toBe(highlight);
+      send();
+      await card.getByText('Next in line').waitFor();
+      expect(await readBackgrounds('.card-progress-open', '::before')).toEqual([highlight, highlight]);
+      site.system.workers[0]!.resume();
       await findLabel(page, picture!.file.name, picture!.label).waitFor();
-      const fill = findCard(page, picture!.file.name).locator('.bar-fill').first();
+      const fill = card.locator('.bar-fill').first();
       expect(await fill.evaluate((it) => getComputedStyle(it).borderBottomWidth)).toBe('3px');
     },
     { forcedColors: 'active' },
