@@ -17,7 +17,7 @@ interface PredictionPageProps {
   goTo(path: string): void;
 }
 
-/** One prediction, opened by its link. Must be created anew for each id. An image that is sent again from here stays here. */
+/** One prediction, opened by its link. Its `key` must be the id. An image that is sent again from here stays here. */
 export function PredictionPage({ id, cards, board, models, goTo }: PredictionPageProps) {
   const shownKey = useRef<string>(undefined);
   const card =
