@@ -1,7 +1,7 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './components/app.tsx';
-import { KeyForm } from './components/key-form.tsx';
+import type { KeyFormProps } from './components/key-form.tsx';
 import { createApi } from './state/api.ts';
 import { findRefusal, keepApiKey, readApiKey } from './state/api-key.ts';
 import { Board } from './state/board.ts';
@@ -19,12 +19,12 @@ const root = createRoot(document.getElementById('root')!);
 const api = createApi(location.origin, { key: readApiKey(), onRefused: () => void askForKey() });
 const board = new Board(api);
 const notSent = keepSession(board);
-showBoard();
+show(undefined);
 
-function showBoard(): void {
+function show(keyForm: KeyFormProps | undefined): void {
   root.render(
     <StrictMode>
-      <App api={api} board={board} notSent={notSent} />
+      <App api={api} board={board} notSent={notSent} keyForm={keyForm} />
     </StrictMode>,
   );
 }
@@ -39,11 +39,7 @@ async function askForKey(): Promise<void> {
     keepApiKey(text);
     api.changeKey(text);
     board.resume();
-    showBoard();
+    show(undefined);
   };
-  root.render(
-    <StrictMode>
-      <KeyForm refusal={refusal} check={check} onKey={onKey} />
-    </StrictMode>,
-  );
+  show({ refusal, check, onKey });
 }

@@ -9,12 +9,22 @@ import { BoardView } from './board-view.tsx';
 import { DropAnywhere } from './drop-anywhere.tsx';
 import { Header } from './header.tsx';
 import { useCards, useModels, usePath } from './hooks.ts';
+import { KeyForm, type KeyFormProps } from './key-form.tsx';
 import { Notice } from './notice.tsx';
 import { PredictionPage } from './prediction-page.tsx';
 import { QueueStrip } from './queue-strip.tsx';
 
-/** The page. Everything on it depends on the api and the board. */
-export function App({ api, board, notSent }: { api: Api; board: Board; notSent: readonly string[] }) {
+interface AppProps {
+  api: Api;
+  board: Board;
+  /** The names of images that had not been sent when the page was left. */
+  notSent: readonly string[];
+  /** Given while the server requires another key: only its form is shown. */
+  keyForm: KeyFormProps | undefined;
+}
+
+/** The page. Everything on it depends on the api and the board. What was chosen on it stays while it asks for a key. */
+export function App({ api, board, notSent, keyForm }: AppProps) {
   const models = useModels(api);
   const [chosen, setChosen] = useState<string>();
   const model = models.some(({ name }) => name === chosen) ? chosen : undefined;
@@ -42,6 +52,7 @@ export function App({ api, board, notSent }: { api: Api; board: Board; notSent: 
     main.current?.focus({ preventScroll: true });
   }, [predictionId]);
 
+  if (keyForm) return <KeyForm {...keyForm} />;
   return (
     <div className="page">
       <Header api={api} models={models} model={model} onModel={setChosen} goTo={goTo} />

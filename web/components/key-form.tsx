@@ -1,6 +1,6 @@
 import { type FormEvent, useState } from 'react';
 
-interface KeyFormProps {
+export interface KeyFormProps {
   /** Why the previous key is no longer valid. */
   refusal: string | undefined;
   /** Asks the server. Returns why it refuses the key, or undefined if the key is valid. */

@@ -9,8 +9,9 @@ export interface Api {
   onConnection(listener: () => void): () => void;
   /** Whether an error says that the server does not accept the key, or that the key may not read. */
   isRefusal(error: InferqlError): boolean;
-  /** To be called when the server does not accept the key, or no longer. */
-  refuse(): void;
+  getKey(): string | undefined;
+  /** To be called when the server does not accept a key, or no longer. A key that is not used anymore does not matter. */
+  refuse(refused: string | undefined): void;
   /** Uses another key from now on. */
   changeKey(key: string): void;
 }
@@ -59,8 +60,9 @@ export function createApi(origin: string, { key: firstKey, onRefused }: ApiOptio
       // Without a key, the server knows its callers in another way, which no key changes.
       return code === 'UNAUTHENTICATED' || (code === 'FORBIDDEN' && key !== undefined);
     },
-    refuse() {
-      if (isRefused) return;
+    getKey: () => key,
+    refuse(refused) {
+      if (isRefused || refused !== key) return;
       isRefused = true;
       onRefused();
     },

@@ -97,6 +97,43 @@ test('with another key, what the previous one was refused for goes on, and nothi
   );
 });
 
+test('with another key, running predictions are followed again, after all subscriptions with the previous one have ended', async () => {
+  const events: string[] = [];
+  const client = {
+    async *watch(id: string, { signal }: { signal: AbortSignal }) {
+      events.push(`follow ${id}`);
+      signal.addEventListener('abort', () => events.push(`end ${id}`));
+      yield { id, status: id === 'resnet50.done' ? 'SUCCEEDED' : 'QUEUED' } as Prediction;
+      await new Promise(() => {});
+    },
+  };
+  const board = new Board({ client } as unknown as Api, async () => undefined);
+  for (const id of ['resnet50.done', 'resnet50.a', 'resnet50.b']) board.open(id);
+  await vi.waitFor(() => expect(board.getCards().every(({ prediction }) => prediction)).toBe(true));
+  events.length = 0;
+  board.resume();
+  expect(events).toEqual(['end resnet50.a', 'end resnet50.b', 'follow resnet50.a', 'follow resnet50.b']);
+});
+
+test('an image that is refused after the key was replaced is sent with the new one', async () => {
+  let refuse = () => {};
+  const refusal = new Promise<never>((_resolve, reject) => {
+    refuse = () => reject(new InferqlError('UNAUTHENTICATED', 'The API key was revoked.'));
+  });
+  const submit = vi.fn(async () => ({ id: 'resnet50.a', status: 'QUEUED' }) as Prediction);
+  submit.mockImplementationOnce(() => refusal);
+  const client = {
+    submit,
+    watch: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
+  };
+  const board = new Board({ client } as unknown as Api, async () => undefined);
+  board.add([new File(['photo'], 'a.png')], undefined);
+  await vi.waitFor(() => expect(submit).toHaveBeenCalledTimes(1));
+  board.resume();
+  refuse();
+  await vi.waitFor(() => expect(board.getCards()).toMatchObject([{ prediction: { id: 'resnet50.a' } }]));
+});
+
 test('a shared result that has not arrived yet does not count as a result without labels', async () => {
   const client = {
     watch: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),

@@ -1,7 +1,7 @@
 import type { Prediction } from '@inferql/client';
 import type { Api } from './api.ts';
 import { makeSmallCopy } from './browser-images.ts';
-import { type Card, hasEnded, isRefusedByKey, isTerminal, makeCard, predictionIdOf } from './card.ts';
+import { type Card, hasEnded, isRefusedByKey, isTerminal, makeCard, predictionIdOf, stampEnd } from './card.ts';
 import { readProblem } from './request-problem.ts';
 import type { SmallCopy } from './shrink-image.worker.ts';
 import { createThrottle } from './throttle.ts';
@@ -33,6 +33,7 @@ export class Board {
   readonly #sources = new Map<string, Source>();
   #cards: readonly Card[] = [];
   #count = 0;
+  #keyChanges = 0;
   /** Still shown until the next notification. */
   readonly #replacedUrls: string[] = [];
 
@@ -111,11 +112,16 @@ export class Board {
     this.#start(key, source.file, card.model, source.stop);
   }
 
-  /** With another key: sends the images that the server refused because of the previous one, and follows the predictions again. */
+  /** With another key: sends the images that the server refused because of the previous one, and follows all predictions again. */
   resume(): void {
-    for (const card of this.#cards.filter(isRefusedByKey)) {
+    this.#keyChanges++;
+    const refused = this.#cards.filter(isRefusedByKey);
+    const followed = this.#cards.filter((card) => card.phase.kind === 'accepted' && !hasEnded(card));
+    // All end before the first begins: the connection keeps its key as long as something is subscribed.
+    for (const { key } of followed) this.#sources.get(key)?.stop.abort();
+    for (const card of [...refused, ...followed]) {
       const { key } = card;
-      const id = card.prediction?.id ?? (card.hasFile ? undefined : key);
+      const id = predictionIdOf(card);
       const source = this.#sources.get(key);
       if (id === undefined) this.retry(key);
       else if (source) {
@@ -170,6 +176,7 @@ export class Board {
   }
 
   async #send(key: string, file: File, model: string | undefined, signal: AbortSignal): Promise<void> {
+    const keyChanges = this.#keyChanges;
     // An aborted request may still report something.
     const change = (changed: Partial<Card>) => !signal.aborted && this.#update(key, changed);
     const outcome = await uploadImage(
@@ -187,7 +194,13 @@ export class Board {
       signal,
     );
     if (signal.aborted) return;
-    if (outcome.kind === 'refused') return this.#update(key, { phase: { kind: 'refused', problem: outcome.problem } });
+    if (outcome.kind === 'refused') {
+      this.#update(key, { phase: { kind: 'refused', problem: outcome.problem } });
+      // It was on its way when the key was replaced.
+      if (keyChanges !== this.#keyChanges && this.#cards.some((card) => card.key === key && isRefusedByKey(card)))
+        this.retry(key);
+      return;
+    }
     const { prediction } = outcome;
     // The first event brings a result that was known already.
     const status = isTerminal(prediction.status) ? 'PROCESSING' : prediction.status;
@@ -280,8 +293,3 @@ const NOT_ENDED: Pick<Prediction, 'finishedAt' | 'error' | 'timings' | 'result'>
   timings: null,
   result: null,
 };
-
-function stampEnd(card: Card): Card {
-  if (!hasEnded(card)) return { ...card, endedAtMs: undefined };
-  return { ...card, endedAtMs: card.endedAtMs ?? Date.now(), isCanceling: false };
-}

@@ -79,9 +79,13 @@ export function canRetry({ hasFile, phase, prediction }: Card): boolean {
   return prediction?.error?.retryable ?? true;
 }
 
-/** The id of the card's prediction, once the server has accepted the image. A card that was opened by an id has it as its key. */
-export function predictionIdOf({ key, phase, prediction }: Card): string | undefined {
-  return prediction?.id ?? (phase.kind === 'accepted' ? key : undefined);
+/**
+ * The id of the card's prediction, once the server has accepted the image. A card that was opened by an id has it as its key, unless the
+ * server has no such prediction.
+ */
+export function predictionIdOf({ key, hasFile, phase, prediction }: Card): string | undefined {
+  const isUnknown = phase.kind === 'refused' && phase.problem.code === 'NOT_FOUND';
+  return prediction?.id ?? (hasFile || isUnknown ? undefined : key);
 }
 
 /** Whether the card will no longer change without an action. */
@@ -89,6 +93,12 @@ export function hasEnded(card: Card): boolean {
   const { kind } = card.phase;
   if (kind === 'refused' || kind === 'withdrawn') return true;
   return card.prediction !== undefined && isTerminal(card.prediction.status);
+}
+
+/** The card with the time of its end, if it has ended. */
+export function stampEnd(card: Card): Card {
+  if (!hasEnded(card)) return { ...card, endedAtMs: undefined };
+  return { ...card, endedAtMs: card.endedAtMs ?? Date.now(), isCanceling: false };
 }
 
 /** Whether the status never changes again. */

@@ -45,6 +45,30 @@ test.each([
   expect(onRefused).toHaveBeenCalledTimes(times);
 });
 
+test('the refusal of a key that has been replaced asks for no key, and the queue is watched with the new one', async () => {
+  const onRefused = vi.fn();
+  const api = createApi('http://server', { key: 'old', onRefused });
+  const keys: (string | undefined)[] = [];
+  let refuse = () => {};
+  const refusal = new Promise<never>((_resolve, reject) => {
+    refuse = () => reject(new InferqlError('FORBIDDEN', 'no'));
+  });
+  async function* events() {
+    keys.push(api.getKey());
+    yield QUEUE;
+    await (keys.length > 1 ? new Promise(() => {}) : refusal);
+  }
+  const client = { watchQueue: events } as unknown as Api['client'];
+  const stop = watchQueue({ ...api, client }, undefined, () => {});
+  await vi.advanceTimersByTimeAsync(0);
+  api.changeKey('new');
+  refuse();
+  await vi.advanceTimersByTimeAsync(2_000);
+  stop();
+  expect(onRefused).not.toHaveBeenCalled();
+  expect(keys).toEqual(['old', 'new']);
+});
+
 test('the 401 of a proxy asks for no key', async () => {
   const { onRefused } = await watchUntil(new InferqlError('UNAUTHENTICATED', 'no', { httpStatus: 401 }), 'key');
   expect(onRefused).not.toHaveBeenCalled();

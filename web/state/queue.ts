@@ -33,6 +33,7 @@ export function watchQueue(
   };
   let timer: ReturnType<typeof setTimeout> | undefined;
   const watch = async () => {
+    const key = api.getKey();
     // What was read last is outdated; a connection that is lost is shown otherwise.
     const onRetry = ({ code }: InferqlError) => code !== 'UNREACHABLE' && show({ ...history, now: undefined });
     try {
@@ -40,8 +41,8 @@ export function watchQueue(
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof InferqlError && api.isRefusal(error)) {
-        api.refuse();
-        return;
+        api.refuse(key);
+        if (key === api.getKey()) return;
       }
       show({ ...history, now: undefined });
       // A server may be up before its first worker.

@@ -27,6 +27,35 @@ test('a prediction is opened again after reloads, even if the page is left befor
   }
 });
 
+test.each([
+  ['UNAUTHENTICATED', ['resnet50.a']],
+  ['NOT_FOUND', []],
+] as const)(
+  'after a reload, a prediction that ended with %s before its first state is on the board as %j',
+  async (code, ids) => {
+    const kept = new Map([['inferql.session', JSON.stringify([{ id: 'resnet50.a', name: 'cat.jpg' }])]]);
+    vi.stubGlobal('sessionStorage', {
+      getItem: (name: string) => kept.get(name) ?? null,
+      setItem: (name: string, value: string) => kept.set(name, value),
+    });
+    const listeners: Record<string, () => void> = {};
+    vi.stubGlobal('addEventListener', (name: string, listener: () => void) => {
+      listeners[name] = listener;
+    });
+    const refuse = async () => {
+      throw new InferqlError(code, 'no');
+    };
+    const client = { watch: () => ({ [Symbol.asyncIterator]: () => ({ next: refuse }) }) };
+    const board = new Board({ client } as unknown as Api);
+    keepSession(board);
+    await vi.waitFor(() => expect(board.getCards()).toMatchObject([{ phase: { kind: 'refused' } }]));
+    listeners.pagehide!();
+    const next = new Board({ client } as unknown as Api);
+    keepSession(next);
+    expect(next.getCards().map(({ key }) => key)).toEqual(ids);
+  },
+);
+
 test('an image that was refused because of the key is named after a reload, because it was not sent', async () => {
   const kept = new Map<string, string>();
   vi.stubGlobal('sessionStorage', {
