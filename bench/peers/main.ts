@@ -35,8 +35,18 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     /** The rounds count together with those of earlier runs of the same version. */
     add: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(`npm run bench -- peers [--quick] [--rounds 3] [--add] [--models NAMES] [--peers NAMES] [--python PROGRAM]
+  --quick    run shorter rounds
+  --add      count the rounds together with those of earlier runs of the same version
+  --models   default: resnet50,${SMALL_MODEL},${CONSTANT}
+  --peers    default: inferql,inferql-int8,fastapi,litserve,polling
+  --python   a Python 3 with venv (default: python3)`);
+  process.exit(0);
+}
 
 exitOnSignals();
 const busyness = await readBusyness();
