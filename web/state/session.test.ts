@@ -8,22 +8,32 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-test('a prediction is opened again after reloads, even if the page is left before its first state arrives', () => {
-  const kept = new Map([['inferql.session', JSON.stringify([{ id: 'resnet50.a', name: 'cat.jpg' }])]]);
+type Listeners = Record<string, (event: { preventDefault(): void }) => void>;
+
+/** A tab whose storage has these predictions. Returns the page's listeners by event. */
+function openTab(predictions: readonly { id: string; name: string }[] = []): Listeners {
+  const kept = new Map([['inferql.session', JSON.stringify(predictions)]]);
   vi.stubGlobal('sessionStorage', {
     getItem: (name: string) => kept.get(name) ?? null,
     setItem: (name: string, value: string) => kept.set(name, value),
   });
-  const listeners: Record<string, () => void> = {};
+  const listeners: Listeners = {};
   vi.stubGlobal('addEventListener', (name: string, listener: () => void) => {
     listeners[name] = listener;
   });
+  return listeners;
+}
+
+const leave = { preventDefault: () => undefined };
+
+test('a prediction is opened again after reloads, even if the page is left before its first state arrives', () => {
+  const listeners = openTab([{ id: 'resnet50.a', name: 'cat.jpg' }]);
   const client = { watch: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }) };
   for (let i = 0; i < 2; i++) {
     const board = new Board({ client } as unknown as Api);
     expect(keepSession(board)).toEqual([]);
     expect(board.getCards()).toMatchObject([{ key: 'resnet50.a', name: 'cat.jpg' }]);
-    listeners.pagehide!();
+    listeners.pagehide!(leave);
   }
 });
 
@@ -33,15 +43,7 @@ test.each([
 ] as const)(
   'after a reload, a prediction that ended with %s before its first state is on the board as %j',
   async (code, ids) => {
-    const kept = new Map([['inferql.session', JSON.stringify([{ id: 'resnet50.a', name: 'cat.jpg' }])]]);
-    vi.stubGlobal('sessionStorage', {
-      getItem: (name: string) => kept.get(name) ?? null,
-      setItem: (name: string, value: string) => kept.set(name, value),
-    });
-    const listeners: Record<string, () => void> = {};
-    vi.stubGlobal('addEventListener', (name: string, listener: () => void) => {
-      listeners[name] = listener;
-    });
+    const listeners = openTab([{ id: 'resnet50.a', name: 'cat.jpg' }]);
     const refuse = async () => {
       throw new InferqlError(code, 'no');
     };
@@ -49,7 +51,7 @@ test.each([
     const board = new Board({ client } as unknown as Api);
     keepSession(board);
     await vi.waitFor(() => expect(board.getCards()).toMatchObject([{ phase: { kind: 'refused' } }]));
-    listeners.pagehide!();
+    listeners.pagehide!(leave);
     const next = new Board({ client } as unknown as Api);
     keepSession(next);
     expect(next.getCards().map(({ key }) => key)).toEqual(ids);
@@ -57,15 +59,7 @@ test.each([
 );
 
 test('an image that was refused because of the key is named after a reload, because it was not sent', async () => {
-  const kept = new Map<string, string>();
-  vi.stubGlobal('sessionStorage', {
-    getItem: (name: string) => kept.get(name) ?? null,
-    setItem: (name: string, value: string) => kept.set(name, value),
-  });
-  const listeners: Record<string, (event: { preventDefault(): void }) => void> = {};
-  vi.stubGlobal('addEventListener', (name: string, listener: () => void) => {
-    listeners[name] = listener;
-  });
+  const listeners = openTab();
   const submit = async (image: File) => {
     throw new InferqlError(image.name === 'a.png' ? 'UNAUTHENTICATED' : 'CORRUPT', 'no');
   };
