@@ -30,7 +30,7 @@ test('JSON has as many labels of each head as of the model itself', () => {
   });
 });
 
-test('a table has room for as many images as a folder may have', () => {
+test('a table is written for as many images as a folder may have', () => {
   const names = Array.from({ length: 200_000 }, (_, n) => `${n}.png`);
   const { write } = createWriter('table', names, 1, false);
   expect(write({ file: '7.png', ok: false, error: { code: 'EMPTY', message: 'The file is empty.' } })).toBe(

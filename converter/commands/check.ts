@@ -16,7 +16,7 @@ const SHOWN_LABELS = 3;
 /**
  * Prepares models and runs each on the samples.
  * @returns how many of them cannot be served
- * @throws ModelError ARGUMENT_INVALID if there is no model of a name
+ * @throws ModelError ARGUMENT_INVALID if a name is not that of a model
  */
 export async function checkModels(names: readonly string[], context: CommandContext): Promise<number> {
   const { modelsDir, stateDir, signal } = context;

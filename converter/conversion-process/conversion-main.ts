@@ -1,9 +1,9 @@
 /** Converts one model and ends. It also ends with the process that started it. */
-import { writeFileSync } from 'node:fs';
 import os from 'node:os';
+import { endWithParent } from '../child-process/end-with-parent.ts';
+import { beKilledFirst } from '../child-process/first-killed.ts';
 import { ModelError } from '../errors.ts';
 import { type Conversion, convertHere } from './conversion.ts';
-import { endWithParent } from './end-with-parent.ts';
 import type { ConversionFailure, FromConversion } from './protocol.ts';
 
 /** Models that are served come first. */
@@ -30,15 +30,10 @@ function yieldToOthers(): void {
   } catch {
     // A sandbox forbids it: slower for others, but right.
   }
-  try {
-    // If memory runs out, Linux ends this process and not one that serves.
-    writeFileSync('/proc/self/oom_score_adj', '1000');
-  } catch {
-    // Other systems choose for themselves.
-  }
 }
 
 yieldToOthers();
+beKilledFirst();
 endWithParent();
 // Ctrl-C reaches the whole process group; the process that waits for the result decides.
 process.on('SIGINT', () => undefined);

@@ -2,8 +2,8 @@
  * The model process: runs users' models for the commands of the model repository. It ends with the command, even if that is killed, and when it
  * takes too much memory.
  */
-import { writeFileSync } from 'node:fs';
-import { Worker } from 'node:worker_threads';
+import { endWithParent } from '../child-process/end-with-parent.ts';
+import { beKilledFirst } from '../child-process/first-killed.ts';
 import { localRunner } from './local-runner.ts';
 import type { EngineSession, OnnxSession } from './model-runner.ts';
 import {
@@ -62,33 +62,9 @@ async function answer({ id, name, request }: ToModelProcess): Promise<FromModelP
   }
 }
 
-// A run blocks this thread, forever if the model has a loop without an end. Another thread notices the command's end, which closes standard
-// input, and looks at the memory.
-new Worker(
-  `const { writeSync } = require('node:fs');
-   const { Socket } = require('node:net');
-   const { limitBytes, mark } = require('node:worker_threads').workerData;
-   const die = () => process.kill(process.pid, 'SIGKILL');
-   new Socket({ fd: 0, readable: true, writable: false }).on('error', die).on('close', die).resume();
-   setInterval(() => {
-     if (process.memoryUsage.rss() <= limitBytes) return;
-     writeSync(2, mark + '\\n');
-     die();
-   }, 100);`,
-  {
-    eval: true,
-    stdin: false,
-    execArgv: [],
-    workerData: { limitBytes: Number(process.argv[2]), mark: MEMORY_MARK },
-    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
-  },
-).unref();
-try {
-  // If memory runs out before the limit, Linux ends this process first.
-  writeFileSync('/proc/self/oom_score_adj', '1000');
-} catch {
-  // Other systems choose for themselves.
-}
+endWithParent({ limitBytes: Number(process.argv[2]), mark: MEMORY_MARK });
+// If memory runs out before the limit.
+beKilledFirst();
 
 // Ctrl-C reaches the whole process group; the command ends this process.
 process.on('SIGINT', () => undefined);

@@ -5,7 +5,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** A browser's storage with room for this many characters. */
+/** A browser's storage that holds this many characters. */
 function storeUpTo(maxLength: number) {
   const kept = new Map<string, string>();
   const lengthWith = (name: string, value: string) =>
@@ -13,7 +13,7 @@ function storeUpTo(maxLength: number) {
   vi.stubGlobal('localStorage', {
     getItem: (name: string) => kept.get(name) ?? null,
     setItem(name: string, value: string) {
-      if (lengthWith(name, value) > maxLength) throw new DOMException('no room', 'QuotaExceededError');
+      if (lengthWith(name, value) > maxLength) throw new DOMException('full', 'QuotaExceededError');
       kept.set(name, value);
     },
     removeItem: (name: string) => kept.delete(name),

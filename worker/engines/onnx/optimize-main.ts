@@ -4,7 +4,7 @@
  */
 import { closeSync, fsyncSync, openSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { endWithParent } from '@inferql/converter/conversion-process/end-with-parent';
+import { endWithParent } from '@inferql/converter/child-process/end-with-parent';
 import { InferenceSession } from 'onnxruntime-node';
 
 /** The only argument, as JSON. */

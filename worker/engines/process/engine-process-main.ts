@@ -3,7 +3,7 @@
  * the worker is killed.
  */
 import { readSync, writeSync } from 'node:fs';
-import { endWithParent } from '@inferql/converter/conversion-process/end-with-parent';
+import { endWithParent } from '@inferql/converter/child-process/end-with-parent';
 import { withPostprocess } from '../custom/postprocess-module.ts';
 import { type ActivationMaps, EngineLoadError, type EngineName, type LoadedModel, type LoadModel } from '../engine.ts';
 import type { EngineOutputSpec, OutputArray } from '../output-arrays.ts';
