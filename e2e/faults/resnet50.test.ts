@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { projectDir } from '@inferql/testing/build';
 import sharp from 'sharp';
 import { expect, test } from 'vitest';
-import { IN_FLIGHT, runScenario, stopInBatch, untilReclaimed } from './scenario.ts';
+import { IN_FLIGHT, runScenario, stopInBatch, untilNoneBegan, untilReclaimed } from './scenario.ts';
 
 /** Each with the class that these weights certainly find in it. */
 const samples = [
@@ -40,6 +40,8 @@ test('the real ResNet50: workers killed, all killed, one stopped and continued',
       await Promise.all([first!.restart(), second!.restart()]);
       await load.more(40);
       await load.until(() => load.inFlight() >= IN_FLIGHT);
+      // A job that was lost twice must not be lost for a third time.
+      await untilNoneBegan(redis, 2, 'resnet50');
       const held = await stopInBatch(redis, second!, 'resnet50');
       await untilReclaimed(redis, second!, held);
       second!.resume();

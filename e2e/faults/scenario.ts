@@ -183,6 +183,21 @@ export async function untilReclaimed(redis: TestRedis, stopped: Child, jobs: str
   });
 }
 
+/**
+ * Resolves when no open job has been begun this often. A job that three faults hit in a row would end FAILED, as promised;
+ * a scenario with more faults than a job has attempts waits before the last one.
+ */
+export async function untilNoneBegan(redis: TestRedis, times: number, model: string): Promise<void> {
+  await withRedis(redis, async (client) => {
+    for (;;) {
+      const jobs = await client.keys(`${modelKeys(DEFAULT_PREFIX, model).job}*`);
+      const attempts = await Promise.all(jobs.map((job) => client.hget(job, 'attempts')));
+      if (!attempts.some((attempt) => Number(attempt) >= times)) return;
+      await delay(READ_AGAIN_MS);
+    }
+  });
+}
+
 /** Whether a worker's name in Redis is that of a process. */
 const isOf = (worker: Child, name: string) => name.includes(`-${worker.pid}-`);
 
