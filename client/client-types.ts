@@ -40,8 +40,8 @@ export interface ClientOptions {
   url?: string | URL | undefined;
   /**
    * An API key or a token, sent as `Authorization: Bearer KEY`. A function is called for each request, so that a token can be renewed. What it
-   * throws ends the call unchanged; an {@link InferqlError} `UNREACHABLE` is retried. A shared WebSocket keeps the key with which it was
-   * opened until nothing is subscribed.
+   * throws ends the call unchanged; an {@link InferqlError} `UNREACHABLE` is retried. An open event stream or WebSocket keeps its key. If the
+   * server no longer accepts that key, the function is called again; if it returns another key, the subscriptions continue with it.
    */
   key?: string | undefined | (() => string | undefined | Promise<string | undefined>);
   /** Headers sent with every HTTP request. If a function, it is called for each request, and its errors are treated like those of `key`. */

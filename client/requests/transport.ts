@@ -17,6 +17,8 @@ export interface Document<Data, Variables> {
 
 interface SendOptions<Variables> {
   signal?: AbortSignal | undefined;
+  /** Default: it is read now. */
+  authorization?: Record<string, string> | undefined;
   /** Sent as `variables[name]`. */
   file?: { name: keyof Variables & string; blob: Blob };
   /** Whether there is one answer and nothing deferred: it comes as JSON, which no proxy holds back. */
@@ -66,12 +68,15 @@ export class Transport {
   }
 
   /** The headers of each request. They are read before it: what `key` and `headers` throw is not a lost connection, and not retried. */
-  async #makeHeaders(signal: AbortSignal | undefined): Promise<Record<string, string>> {
+  async #makeHeaders({
+    signal,
+    authorization,
+  }: Pick<SendOptions<object>, 'signal' | 'authorization'>): Promise<Record<string, string>> {
     try {
       const { headers: given } = this.#settings;
       const own = typeof given === 'function' ? await given() : given;
       // The server accepts mutations and uploads only with this header, so that no other web page can send them.
-      const headers = { 'x-graphql-yoga-csrf': '1', ...(await this.authorization()), ...own };
+      const headers = { 'x-graphql-yoga-csrf': '1', ...(authorization ?? (await this.authorization())), ...own };
       // Throws if a name or a value is not valid.
       void new Headers(headers);
       return headers;
@@ -101,7 +106,7 @@ export class Transport {
    */
   async ask(query: string, variables: object, signal?: AbortSignal): Promise<{ text: string; response: Response }> {
     const { requestTimeoutMs, idleTimeoutMs } = this.#settings;
-    const headers = await this.#makeHeaders(signal);
+    const headers = await this.#makeHeaders({ signal });
     // Everything but uploads and subscriptions is answered at once.
     const timeout = AbortSignal.timeout(Math.min(requestTimeoutMs, idleTimeoutMs));
     const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
@@ -125,7 +130,7 @@ export class Transport {
     options: SendOptions<Variables> = {},
   ): AsyncGenerator<Piece<Data>, void, undefined> {
     const { signal, file } = options;
-    const headers = await this.#makeHeaders(signal);
+    const headers = await this.#makeHeaders(options);
     const upload = this.#line.begin(file?.blob.size ?? 0);
     const silence = new SilenceLimit(upload, signal);
     try {

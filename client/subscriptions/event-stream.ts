@@ -1,6 +1,7 @@
 import { InferqlError } from '../errors.ts';
 import type { Transport } from '../requests/transport.ts';
 import { MAX_FIRST_EVENT_MS } from './event-transport-choice.ts';
+import { streamEvents } from './stream-subscriber.ts';
 import type { Sink, SubscriptionRequest } from './subscriber.ts';
 
 /** What one event stream reports besides its events. */
@@ -19,7 +20,7 @@ export interface StreamReports {
  */
 export function openEventStream(
   transport: Transport,
-  { subscription, variables }: SubscriptionRequest,
+  request: SubscriptionRequest,
   sink: Sink,
   { onDelivery, onWithheld, onBreak }: StreamReports,
 ): () => void {
@@ -37,7 +38,7 @@ export function openEventStream(
 
   void (async () => {
     try {
-      for await (const { data } of transport.stream(subscription, variables, { signal })) {
+      for await (const data of streamEvents(transport, request, signal)) {
         if (signal.aborted) return;
         clearTimeout(timer);
         onDelivery();

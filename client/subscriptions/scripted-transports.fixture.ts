@@ -47,6 +47,7 @@ export class ScriptedSocket {
 
 interface Asked {
   accept: string;
+  authorization: string;
   query: string;
   /** Of the predictions that it asks for. */
   ids: string[];
@@ -89,8 +90,8 @@ beforeEach(() => {
     const { query, variables } = JSON.parse(body as string);
     return new Promise<Response>((answer, reject) => {
       signal!.addEventListener('abort', () => reject(signal!.reason));
-      const { accept } = headers as { accept: string };
-      asked.push({ accept, query, ids: idsOf(variables), signal: signal!, answer });
+      const { accept, authorization } = headers as { accept: string; authorization: string };
+      asked.push({ accept, authorization, query, ids: idsOf(variables), signal: signal!, answer });
     });
   };
   client = createClient({

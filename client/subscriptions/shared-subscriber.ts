@@ -64,7 +64,7 @@ export class SharedSubscriber implements Subscriber {
         this.#choice.socketOpened();
         this.#setConnection('websocket');
       },
-      onRenewed: () => this.#setConnection('connecting'),
+      onRenewed: () => this.#choice.get() === 'websocket' && this.#setConnection('connecting'),
       onClosed: (error) => this.#onSocketClosed(error),
     });
   }

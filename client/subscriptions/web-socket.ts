@@ -37,6 +37,8 @@ export class SharedSocket {
   #isReady = false;
   /** What the current connection's first message has, as JSON; undefined if it was not sent yet. */
   #sentParams: string | undefined;
+  /** The server has accepted no key since it refused one. */
+  #wasRefused = false;
   #retries = 0;
   #count = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -56,23 +58,16 @@ export class SharedSocket {
 
   /** Opens the connection again if the caller's key is not the one that it was opened with. Must be called while nothing is subscribed. */
   renew(): void {
-    const [socket, sentParams] = [this.#socket, this.#sentParams];
+    this.#wasRefused = false;
     // It asks for the key when it opens.
-    if (sentParams === undefined) return;
+    if (this.#sentParams === undefined) return;
     if (!this.#isReady) {
       this.#reopen();
       return;
     }
     // Subscriptions wait until the key is known.
     this.#isReady = false;
-    this.#options.getParams().then(
-      (params) => {
-        if (this.#socket !== socket) return;
-        if (JSON.stringify(params) === sentParams) this.#begin();
-        else this.#reopen();
-      },
-      (error: unknown) => this.#socket === socket && this.#lose(error),
-    );
+    this.#compareKey(() => this.#begin());
   }
 
   /** Closes it, and does not open it again. */
@@ -94,13 +89,27 @@ export class SharedSocket {
     return () => this.#unsubscribe(id);
   }
 
-  #open(): void {
+  /** Opens the connection again if the caller has another key than it was opened with. @param keep called if it is the same */
+  #compareKey(keep: () => void): void {
+    const [socket, sentParams] = [this.#socket, this.#sentParams];
+    this.#options.getParams().then(
+      (params) => {
+        if (this.#socket !== socket) return;
+        if (JSON.stringify(params) === sentParams) keep();
+        else this.#reopen(params);
+      },
+      (error: unknown) => this.#socket === socket && this.#lose(error),
+    );
+  }
+
+  /** @param known the first message's content, if it was just read */
+  #open(known?: Record<string, string>): void {
     const { url, getParams } = this.#options;
     const opened = new WebSocket(url.href.replace(/^http/, 'ws'), 'graphql-transport-ws');
     this.#socket = opened;
     this.#timer = setTimeout(() => this.#loseSilent(), ACK_WAIT_MS);
     opened.onopen = () => {
-      getParams().then(
+      Promise.resolve(known ?? getParams()).then(
         (payload) => {
           if (this.#socket !== opened) return;
           this.#sentParams = JSON.stringify(payload);
@@ -110,12 +119,27 @@ export class SharedSocket {
       );
     };
     opened.onmessage = ({ data }) => this.#receive(parseAnswer(String(data)) as Message | undefined);
-    opened.onclose = ({ code }) =>
-      this.#lose(
-        code === REFUSED_CLOSE_CODE
-          ? new InferqlError('UNAUTHENTICATED', 'The server does not accept this API key or token.')
-          : new InferqlError('UNREACHABLE', `The WebSocket to ${url.host} could not be opened, or was closed.`),
-      );
+    opened.onclose = ({ code }) => {
+      if (code === REFUSED_CLOSE_CODE) {
+        this.#onRefused(new InferqlError('UNAUTHENTICATED', 'The server does not accept this API key or token.'));
+      } else {
+        this.#lose(new InferqlError('UNREACHABLE', `The WebSocket to ${url.host} could not be opened, or was closed.`));
+      }
+    };
+  }
+
+  /** The server does not accept the key, or no longer. Subscriptions continue if the caller has another one by now, and end if not. */
+  #onRefused(error: unknown): void {
+    if (this.#wasRefused || this.#sentParams === undefined) {
+      this.#lose(error);
+      return;
+    }
+    this.#wasRefused = true;
+    this.#isReady = false;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#loseSilent(), ACK_WAIT_MS);
+    close(this.#socket!);
+    this.#compareKey(() => this.#lose(error));
   }
 
   #receive(message: Message | undefined): void {
@@ -126,6 +150,7 @@ export class SharedSocket {
     switch (type) {
       case 'connection_ack':
         this.#retries = 0;
+        this.#wasRefused = false;
         this.#begin();
         this.#options.onOpened();
         break;
@@ -136,8 +161,7 @@ export class SharedSocket {
         if (sink) this.#deliver(id, sink, payload as Answer);
         break;
       case 'error':
-        this.#running.delete(id);
-        sink?.error(readError((payload as NonNullable<Answer['errors']>)[0] ?? {}));
+        if (sink) this.#fail(id, sink, readError((payload as NonNullable<Answer['errors']>)[0] ?? {}));
         break;
       case 'complete':
         this.#running.delete(id);
@@ -151,10 +175,10 @@ export class SharedSocket {
     for (const [id, { request }] of this.#running) this.#sendSubscribe(id, request);
   }
 
-  #reopen(): void {
+  #reopen(params?: Record<string, string>): void {
     this.#drop();
     this.#options.onRenewed();
-    this.#open();
+    this.#open(params);
   }
 
   #deliver(id: string, sink: Sink, answer: Answer): void {
@@ -162,11 +186,20 @@ export class SharedSocket {
     try {
       data = readData(answer);
     } catch (error) {
-      this.#unsubscribe(id);
-      sink.error(error);
+      this.#fail(id, sink, error);
       return;
     }
     sink.next(data);
+  }
+
+  #fail(id: string, sink: Sink, error: unknown): void {
+    if (error instanceof InferqlError && error.code === 'UNAUTHENTICATED') {
+      // The key ends for the whole connection.
+      this.#onRefused(error);
+      return;
+    }
+    this.#unsubscribe(id);
+    sink.error(error);
   }
 
   #waitToPing(): void {
@@ -193,10 +226,7 @@ export class SharedSocket {
     this.#sentParams = undefined;
     this.#isReady = false;
     clearTimeout(this.#timer);
-    if (!dropped) return;
-    dropped.onopen = dropped.onmessage = dropped.onclose = null;
-    // A dead connection may take minutes to close; nobody waits for it.
-    dropped.close(1000);
+    if (dropped) close(dropped);
   }
 
   #sendSubscribe(id: string, { subscription, variables }: SubscriptionRequest): void {
@@ -210,6 +240,12 @@ export class SharedSocket {
   #send(message: object): void {
     this.#socket?.send(JSON.stringify(message));
   }
+}
+
+function close(socket: WebSocket): void {
+  socket.onopen = socket.onmessage = socket.onclose = null;
+  // A dead connection may take minutes to close; nobody waits for it.
+  socket.close(1000);
 }
 
 interface Message {
