@@ -14,6 +14,8 @@ interface Polled {
   sink: Sink;
   stop: AbortController;
   shown: string;
+  /** Until it is due again. */
+  pause?: ReturnType<typeof setTimeout>;
 }
 
 const INTERVAL_MS = 1_000;
@@ -42,8 +44,12 @@ export class Poller {
   /** @returns a function that stops; nothing is reported after that */
   add(request: SubscriptionRequest, sink: Sink): () => void {
     const stop = new AbortController();
-    this.#enter({ request, sink, stop, shown: '' });
-    return () => stop.abort();
+    const polled: Polled = { request, sink, stop, shown: '' };
+    this.#enter(polled);
+    return () => {
+      stop.abort();
+      clearTimeout(polled.pause);
+    };
   }
 
   #enter(polled: Polled): void {
@@ -120,7 +126,7 @@ export class Poller {
       const isNews = text !== polled.shown;
       polled.shown = text;
       if (isNews) sink.next(data);
-      if (!stop.signal.aborted) setTimeout(() => this.#enter(polled), INTERVAL_MS);
+      if (!stop.signal.aborted) polled.pause = setTimeout(() => this.#enter(polled), INTERVAL_MS);
     } catch (error) {
       stop.abort();
       sink.error(error);

@@ -86,6 +86,8 @@ beforeEach(() => {
   caller = { readKey: () => 'secret' };
   ScriptedSocket.made = [];
   vi.stubGlobal('WebSocket', ScriptedSocket);
+  // A page of the server.
+  vi.stubGlobal('location', { origin: 'http://server' });
   const scriptedFetch = (_url: unknown, { headers, body, signal }: RequestInit = {}) => {
     const { query, variables } = JSON.parse(body as string);
     return new Promise<Response>((answer, reject) => {

@@ -138,11 +138,13 @@ export class SharedSubscriber implements Subscriber {
     if (!this.#running.delete(each)) return;
     each.leave();
     if (this.#running.size > 0) return;
+    // Outside of a page and its workers, an open connection would keep the program from ending.
+    const lingerMs = globalThis.location ? LINGER_MS : 0;
     this.#linger = setTimeout(() => {
       this.#choice.pause();
       this.#socket.stop();
       this.#setConnection('idle');
-    }, LINGER_MS);
+    }, lingerMs);
   }
 
   /** Moves all subscriptions to another transport. */
