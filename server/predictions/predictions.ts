@@ -155,7 +155,10 @@ export class Predictions {
         if (present) tracker.offer(present.state, present.position);
       }
       tracker.offer(state, position);
-      if (!waiter) return { state, position, timings };
+      if (!waiter) {
+        await this.#cancelAbandoned(request, state, isOurs);
+        return { state, position, timings };
+      }
       const end = this.#waitForEnd(waiter, state, request, { isOurs, arrivedAtMs });
       return request.wait === 'deferred' ? { state, position, end, timings } : { state: await end, timings };
     } catch (error) {
@@ -170,18 +173,28 @@ export class Predictions {
     request: SubmitRequest,
     { isOurs, arrivedAtMs }: { isOurs: boolean; arrivedAtMs: number },
   ): Promise<PredictionState> {
-    const { config, producer, tracker } = this.#options;
+    const { config } = this.#options;
+    // A deferred response begins with it.
+    const idIsSent = request.wait === 'deferred' && !request.signal?.aborted;
     const leftMs = state.deadlineMs - state.createdAtMs + DEADLINE_GRACE_MS;
     // Decoding time counts.
     const waitMs = Math.max(0, config.maxWaitMs - (performance.now() - arrivedAtMs));
     const last = await waiter.wait(Math.min(waitMs, leftMs), request.signal);
-    const abandoned = request.signal?.aborted && last.status === 'QUEUED';
-    // A caller that has the id, from a deferred response or an idempotency key, may return for the result.
-    const idIsKnown = request.wait !== 'result' || !isOurs || request.idempotencyKey !== undefined;
-    if (abandoned && !idIsKnown && config.cancelAbandoned && tracker.countListeners(last.id) === 0) {
-      await producer.cancel(last.id, { onlyAbandoned: true }).catch(() => undefined);
-    }
+    if (!idIsSent) await this.#cancelAbandoned(request, last, isOurs);
     return last;
+  }
+
+  /** Cancels a prediction that waits although its caller has left without its id. With an idempotency key, the caller may return for it. */
+  async #cancelAbandoned(
+    { signal, idempotencyKey }: SubmitRequest,
+    { id, status }: PredictionState,
+    isOurs: boolean,
+  ): Promise<void> {
+    const { config, producer, tracker } = this.#options;
+    if (!signal?.aborted || status !== 'QUEUED' || !isOurs || idempotencyKey !== undefined) return;
+    if (config.cancelAbandoned && tracker.countListeners(id) === 0) {
+      await producer.cancel(id, { onlyAbandoned: true }).catch(() => undefined);
+    }
   }
 
   /** The current state, or null if the tenant has no such prediction or the caller may not use its model. */

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';
 import { MAP, MULTIPART_HEADERS, multipart, OPERATIONS, open, post, send } from '../test/http-harness.ts';
-import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from '../test/server-harness.ts';
+import { CLASSIFY, paint, startServer, startWorker } from '../test/server-harness.ts';
 
 describe('uploads', () => {
   test('each bad file is InvalidImageError with its code, HTTP 200, and leaves no file', async () => {
@@ -246,49 +246,5 @@ describe('uploads', () => {
     const { data, errors } = await server.query(CLASSIFY, { image: { file: 'x', promise: {} } });
     expect(data).toBeUndefined();
     expect(errors![0]!.message).toContain('multipart');
-  });
-
-  test('if the caller leaves while its prediction waits, the prediction is canceled', async () => {
-    const server = await startServer();
-    const worker = await startWorker(server.prefix);
-    worker.claiming.close();
-    worker.settling.close();
-    const url = await open(server);
-    // One keeps the worker busy.
-    await server.upload(ENQUEUE, [await paint(1)]);
-    const { outgoing, answer } = send(url, MULTIPART_HEADERS);
-    answer.catch(() => undefined);
-    outgoing.end(
-      multipart([
-        ['operations', OPERATIONS],
-        ['map', MAP],
-        ['0', await paint(2), 'x.png'],
-      ]),
-    );
-    await server.queueBecame(({ waiting, processing }) => waiting + processing === 2);
-    outgoing.destroy();
-    await server.queueBecame(({ ended }) => ended.CANCELED === 1);
-  });
-
-  test('with INFERQL_CANCEL_ABANDONED off it continues', async () => {
-    const server = await startServer({ env: { INFERQL_CANCEL_ABANDONED: 'off' } });
-    const worker = await startWorker(server.prefix);
-    worker.claiming.close();
-    worker.settling.close();
-    const { outgoing, answer } = send(await open(server), MULTIPART_HEADERS);
-    answer.catch(() => undefined);
-    outgoing.end(
-      multipart([
-        ['operations', OPERATIONS],
-        ['map', MAP],
-        ['0', await paint(2), 'x.png'],
-      ]),
-    );
-    await server.queueBecame(({ waiting, processing }) => waiting + processing === 1);
-    outgoing.destroy();
-    worker.claiming.open();
-    worker.settling.open();
-    const { ended } = await server.queueBecame((queue) => queue.ended.SUCCEEDED === 1);
-    expect(ended.CANCELED).toBe(0);
   });
 });
