@@ -1,10 +1,10 @@
 /** The typed client on a server that requires keys. */
 import { createClient } from '@inferql/client/node';
 import { makePicture } from '@inferql/testing/data/test-images';
+import { WebSocket } from '@inferql/testing/network/web-socket';
 import { withKeyStore } from '@inferql/testing/system/key-store';
 import { scriptedModel, startSystem, type TestSystem } from '@inferql/testing/system/system';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { WebSocket } from 'ws';
 
 let system: TestSystem;
 
