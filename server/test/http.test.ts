@@ -59,7 +59,7 @@ describe('the web page', () => {
 
   test('is served at / and at the link of a prediction, with its policy', async () => {
     const server = await startWithPage();
-    for (const path of ['/', '/p/resnet50.AbC-_0123456789abcdefg']) {
+    for (const path of ['/', '/p/resnet50.AbC-_0123456789abcdefg', '/p/resnet50.AbC-_0123456789abcdefg/']) {
       const response = await server.fetch(path);
       expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
       expect(response.headers.get('content-security-policy')).toContain("default-src 'self'");
@@ -80,6 +80,27 @@ describe('the web page', () => {
     expect((await server.fetch('/assets/main-abc123.js', { headers: { ...compressed, ...known } })).status).toBe(304);
     // A client that cannot read Brotli has never seen the version that this tag names.
     expect((await server.fetch('/assets/main-abc123.js', { headers: known })).status).toBe(200);
+  });
+
+  test.each([
+    ['br', 'br'],
+    ['BR;Q=1', 'br'],
+    ['*', 'br'],
+    ['gzip;q=0.5, br;q=0.1', 'br'],
+    ['br;q=0.5, identity;q=0.5', 'br'],
+    ['identity;q=0, *', 'br'],
+    ['br;q=0', null],
+    ['br ; q=0.000, *', null],
+    ['*;q=0', null],
+    ['identity;q=0', null],
+    ['br;q=0.1, identity;q=0.5', null],
+    ['gzip, x-br', null],
+    ['', null],
+  ])('with Accept-Encoding: %s, a compressed file has the coding %s', async (accepted, coding) => {
+    const server = await startWithPage();
+    const response = await server.fetch('/assets/main-abc123.js', { headers: { 'accept-encoding': accepted } });
+    expect([response.status, response.headers.get('content-encoding')]).toEqual([200, coding]);
+    expect(response.headers.get('vary')).toContain('accept-encoding');
   });
 
   test.each([

@@ -231,6 +231,25 @@ describe('HEAD', () => {
     },
   );
 
+  test('of the endpoint has the status of GET, whatever is accepted', async () => {
+    const url = await (await startServer()).listener.listen();
+    for (const path of [
+      '/graphql',
+      '/graphql?query={',
+      '/graphql?query={x}',
+      '/graphql?query=mutation{__typename}',
+      '/x',
+    ]) {
+      for (const accept of ['*/*', 'text/html', 'application/json', 'text/event-stream', 'image/png']) {
+        const ask = async (method: string) => {
+          const { status, headers } = await fetch(url + path, { method, headers: { accept } });
+          return [path, accept, status, headers.get('content-type'), headers.get('allow')];
+        };
+        expect.soft(await ask('HEAD')).toEqual(await ask('GET'));
+      }
+    }
+  });
+
   test.each(['multipart/mixed', 'text/event-stream, */*', 'image/png'])(
     'of an answer as %s says that the connection closes, as requested, and closes it',
     async (accept) => {

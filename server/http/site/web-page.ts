@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream';
 import { send } from '@fastify/send';
 import type { Plugin } from 'graphql-yoga';
 import type { Logger } from 'pino';
+import { prefersEncoding } from '../requests/accepted-encodings.ts';
 import { PAGE_POLICY } from './content-security-policies.ts';
 import { GRAPHIQL_PAGE } from './graphiql.ts';
 
@@ -45,10 +46,10 @@ export function useWebPage(webDir: string, log: Logger): Plugin {
   return {
     async onRequest({ request, url, fetchAPI, serverContext, endResponse }) {
       if (files.size === 0 || (request.method !== 'GET' && request.method !== 'HEAD')) return;
-      const path = url.pathname === '/' || /^\/p\/[\w.-]{1,200}$/.test(url.pathname) ? '/index.html' : url.pathname;
+      const path = url.pathname === '/' || /^\/p\/[\w.-]{1,200}\/?$/.test(url.pathname) ? '/index.html' : url.pathname;
       const file = files.get(path);
       if (!file) return;
-      const isCompressed = file.isCompressed && /\bbr\b/.test(request.headers.get('accept-encoding') ?? '');
+      const isCompressed = file.isCompressed && prefersEncoding(request, 'br');
       const asked = { method: request.method, headers: Object.fromEntries(request.headers) } as unknown as Readable;
       const found = await send(asked, isCompressed ? path + COMPRESSED : path, {
         root: webDir,
