@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { EXIT } from './exit-codes.ts';
 import type * as Packages from './installed-packages.ts';
 import { runInferql } from './main.ts';
@@ -64,4 +64,37 @@ test.each(SIGNALS)('%s ends a command with 130, also one that has nothing to end
 test('an interrupted `doctor` runs no further checks and reports none', async () => {
   expect(await runInterrupted('SIGINT', ['doctor'])).toBe(EXIT.interrupted);
   expect(printed).toBe('Interrupted.\n');
+});
+
+describe('help', () => {
+  /** @returns what it prints */
+  async function run(...args: string[]): Promise<string> {
+    printed = '';
+    try {
+      await runInferql(['node', 'inferql', ...args], '0.0.0');
+    } finally {
+      process.exitCode = undefined;
+    }
+    return printed;
+  }
+
+  test.each([[['models']], [['keys', 'create']], [['dead', 'retry']], [['tenants', 'set']], [[]]])(
+    'of the command %j is that of --help',
+    async (names) => {
+      const help = await run('help', ...names);
+      expect(help).toContain(`Usage: ${['inferql', ...names].join(' ')}`);
+      expect(help).toBe(await run(...names, '--help'));
+    },
+  );
+
+  test('of a command of the converter is printed by the converter', async () => {
+    const runProgram = vi.spyOn(await import('@inferql/launcher/run-program'), 'runProgram').mockResolvedValue(0);
+    await run('help', 'models', 'add');
+    expect(runProgram.mock.calls[0]![0].slice(-2)).toEqual(['add', '--help']);
+  });
+
+  test('of an unknown command says so', async () => {
+    expect(await run('help', 'models', 'nothing')).toBe("error: unknown command 'models nothing'\n");
+    expect(await run('help', 'nothing')).toBe("error: unknown command 'nothing'\n");
+  });
 });

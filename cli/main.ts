@@ -4,6 +4,7 @@ import { addBench } from './commands/bench.ts';
 import { addClassify } from './commands/classify.ts';
 import { addDead } from './commands/dead.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addHelp } from './commands/help.ts';
 import { addInit } from './commands/init.ts';
 import { addKeys } from './commands/keys.ts';
 import { addModels } from './commands/models.ts';
@@ -44,6 +45,7 @@ function createProgram(context: CommandContext, version: string): Command {
     addTenants,
     addDead,
     addBench,
+    addHelp,
   ])
     add(program, context);
   return program;

@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { checkLibrary, checkPort, checkRedis, checkSettings, checkState, runChecks } from './checks.ts';
 
 let dir: string;
@@ -70,6 +72,39 @@ test("port: the folder's own running system is no problem", async () => {
   expect(findings).toEqual([expect.objectContaining({ verdict: 'ok', found: expect.stringContaining(url) })]);
   const foreign = await checkPort({ env: { PORT: String(port), HOST: '192.0.2.1' }, dir });
   expect(foreign).toEqual([expect.objectContaining({ verdict: 'problem' })]);
+});
+
+describe('port: an InferQL server that listens there is recognized', () => {
+  async function checkPortOf(status: number, answer: object, env: Record<string, string> = {}) {
+    const server = createHttpServer((_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+    }).listen(0, env.HOST ?? '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    try {
+      return { port, findings: await checkPort({ env: { ...env, PORT: String(port) }, dir }) };
+    } finally {
+      server.close();
+    }
+  }
+
+  test.each([
+    ['without keys', 200, { data: { limits: { maxPixels: 1 } } }],
+    ['with keys', 401, { errors: [{ message: 'no', extensions: { code: 'UNAUTHENTICATED' } }] }],
+  ])('one %s', async (_how, status, answer) => {
+    // As in its container.
+    const { port, findings } = await checkPortOf(status, answer, { HOST: '0.0.0.0', INFERQL_AUTH: 'keys' });
+    const found = `${port}: an InferQL server responds at http://127.0.0.1:${port}. Another one needs another PORT`;
+    expect(findings).toEqual([{ check: 'port', verdict: 'ok', found }]);
+  });
+
+  test.each([
+    ['another GraphQL server', 400, { errors: [{ message: 'no', extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } }] }],
+    ['another program', 404, {}],
+    ['one that wants a password', 401, {}],
+  ])('%s is not one', async (_what, status, answer) => {
+    expect((await checkPortOf(status, answer)).findings).toMatchObject([{ verdict: 'problem' }]);
+  });
 });
 
 test('settings: wrong values are problems, probable typing errors are warnings', async () => {

@@ -3,8 +3,10 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { isIPv6 } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { createClient, InferqlError } from '@inferql/client/node';
 import { waitForExternalRedis } from '@inferql/launcher/redis/external-redis';
 import { BUILT_PATH_FILE, findRedisServer } from '@inferql/launcher/redis/find-redis';
 import { describeListenFailure, findListenFailure } from '@inferql/launcher/supervise/listen-address';
@@ -45,6 +47,7 @@ const LEAST_DISK = 0.5 * GIBIBYTE;
 const HTTP_PORT = 80;
 const ENGINE_TIMEOUT_MS = 60_000;
 const REDIS_WAIT_MS = 3_000;
+const SERVER_WAIT_MS = 3_000;
 
 /** All checks, in the order in which a start would meet them. @throws the signal's reason */
 export async function runChecks(machine: Machine): Promise<Finding[]> {
@@ -81,11 +84,28 @@ export const checkPort: Check = async (machine) => {
   if (failure.code === 'EADDRINUSE') {
     const own = listRunningUrls(stateDirOf(machine)).find((url) => Number(new URL(url).port || HTTP_PORT) === port);
     if (own) return [ok('port', `${port}: the system that runs from this folder, ${own}`)];
+    const url = await findServer(port, host, machine.signal);
+    // In a container, it is the container's own.
+    if (url) return [ok('port', `${port}: an InferQL server responds at ${url}. Another one needs another PORT`)];
   }
   const { message } = describeListenFailure(failure, port, host);
   const [found = '', cure = 'Set PORT and HOST.'] = message.split(/\. (.+)/s);
   return [problem('port', found, cure)];
 };
+
+/** The address of the InferQL server that listens on a port, if one does. */
+async function findServer(port: number, host: string, signal: AbortSignal | undefined): Promise<string | undefined> {
+  const name = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+  const url = `http://${isIPv6(name) ? `[${name}]` : name}:${port}`;
+  try {
+    await createClient({ url, retryForMs: 0, idleTimeoutMs: SERVER_WAIT_MS }).limits({ signal });
+    return url;
+  } catch (error) {
+    // A refusal of its API, for want of a key, is an answer, too.
+    const isRefusal = error instanceof InferqlError && error.httpStatus === undefined;
+    return isRefusal && error.code !== 'UNREACHABLE' && error.code !== 'BAD_RESPONSE' ? url : undefined;
+  }
+}
 
 const checkMemory: Check = async () => {
   const limit = process.constrainedMemory() || totalmem();
