@@ -1,9 +1,6 @@
 import type { CallOptions } from '../client-types.ts';
 import { InferqlError } from '../errors.ts';
-import { requestDelayMs } from './retry-delays.ts';
-
-/** Maximum delay for callers that retry without a limit, even if the server asks them to wait for an hour. */
-const LONGEST_WISH_MS = 60_000;
+import { retryDelayMs } from './retry-delays.ts';
 
 /** Counts the failures of one request, and waits between attempts as long as the server asks, otherwise increasingly longer. */
 export class RetryClock {
@@ -35,9 +32,7 @@ export class RetryClock {
     const nowMs = performance.now();
     // Failures that are retried without a limit do not use up the time of others.
     this.#failedAtMs = isEndless ? undefined : (this.#failedAtMs ?? nowMs);
-    const ownMs = requestDelayMs(this.#failures++);
-    const wishMs = error.retryAfterMs ?? ownMs;
-    const delayMs = isEndless ? Math.min(wishMs, LONGEST_WISH_MS) : wishMs;
+    const delayMs = retryDelayMs(this.#failures++, error.retryAfterMs, isEndless);
     if (nowMs + delayMs - (this.#failedAtMs ?? nowMs) > budgetMs) throw error;
     onRetry?.(error);
     return delayMs;
