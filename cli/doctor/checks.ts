@@ -88,7 +88,7 @@ export const checkPort: Check = async (machine) => {
     // In a container, it is the container's own.
     if (url) return [ok('port', `${port}: an InferQL server responds at ${url}. Another one needs another PORT`)];
   }
-  const { message } = describeListenFailure(failure, port, host);
+  const { message } = await describeListenFailure(failure, port, host);
   const [found = '', cure = 'Set PORT and HOST.'] = message.split(/\. (.+)/s);
   return [problem('port', found, cure)];
 };

@@ -167,11 +167,15 @@ export class RunningSystem {
       this.#writeRecord(url);
       this.#resolve(url);
     } else if (message.type === 'listen-failed') {
-      const { port, host } = this.#options;
-      const failure = describeListenFailure(message as unknown as { code?: string; message: string }, port, host);
-      if (this.#isUp) printError(`  ${failure.message}`);
-      else this.#reject(failure);
+      void this.#reportListenFailure(message as unknown as { code?: string; message: string });
     }
+  }
+
+  async #reportListenFailure(cause: { code?: string; message: string }): Promise<void> {
+    const { port, host } = this.#options;
+    const failure = await describeListenFailure(cause, port, host);
+    if (this.#isUp) printError(`  ${failure.message}`);
+    else this.#reject(failure);
   }
 
   /** For other commands: without it, they need INFERQL_URL and REDIS_URL. */
