@@ -2,12 +2,12 @@
 
 import type { ServedModel } from '@inferql/queue/contract';
 import { InferqlError } from '@inferql/queue/error-codes';
-import { Consumer, type Outcome } from '@inferql/queue/jobs/consumer';
+import { Consumer, type Outcome, WORKER_LIFETIME_MS } from '@inferql/queue/jobs/consumer';
 import { connectRedis, type RedisConnection } from '@inferql/queue/redis/connection';
 import { createQueueHarness, type QueueHarness } from '@inferql/testing/queue-harness';
 import { startTestRedis, type TestRedis } from '@inferql/testing/redis/redis-server';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { makeScriptedModel, ScriptedModels } from '../engines/scripted/scripted-models.ts';
 import { createCoreScheduler } from './core-scheduler.ts';
 import { type ModelLoop, type ModelLoopOptions, startModelLoop } from './run-loop.ts';
@@ -162,3 +162,84 @@ test('a drain does not wait for an engine that does not come back, and other wor
   await serve({ ...setting, name: 'scripted' });
   expect(await queue.end(id)).toMatchObject({ status: 'SUCCEEDED', attempts: 2 });
 });
+
+/** A consumer that notes its heartbeats. */
+function createHeartbeats() {
+  const sent: { leaving: boolean }[] = [];
+  class CountedConsumer extends Consumer {
+    override async register(...[record, { leaving = false } = {}]: Parameters<Consumer['register']>) {
+      sent.push({ leaving });
+      await super.register(record, { leaving });
+    }
+  }
+  return { Kind: CountedConsumer, sent };
+}
+
+/** An engine whose runs wait until it is opened. */
+function createHeldEngine() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const held: ModelLoopOptions['engine'] = {
+    ...engine,
+    async run(images) {
+      await opened;
+      return await engine.run(images, false);
+    },
+  };
+  return { held, open };
+}
+
+test('a registration that Redis does not take at first is sent again', async () => {
+  let refusals = 0;
+  class RefusedConsumer extends Consumer {
+    override async register(...args: Parameters<Consumer['register']>) {
+      if (refusals++ === 0) throw new Error('ERR refused by the test');
+      await super.register(...args);
+    }
+  }
+  const { model } = await serve({ Kind: RefusedConsumer });
+  expect((await queue.end(await queue.submit(model, new Uint8Array(2 * 2 * 3)))).status).toBe('SUCCEEDED');
+});
+
+test('a model that its only worker withdraws gets no work and no heartbeat anymore, and all that waits for it is done', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { held, open } = createHeldEngine();
+  const { Kind, sent } = createHeartbeats();
+  const { loop, model } = await serve({ Kind, batching: { maxBatchSize: 1 }, options: { engine: held } });
+  const image = new Uint8Array(2 * 2 * 3);
+  const ids = await Promise.all([1, 2, 3, 4].map(() => queue.submit(model, image)));
+  const withdrawn = loop.withdraw();
+  await queue.untilRegistry(
+    (registry) => registry.models(),
+    (models) => models.length === 0,
+  );
+  await vi.advanceTimersByTimeAsync(WORKER_LIFETIME_MS);
+  expect(sent).toHaveLength(1);
+  open();
+  await withdrawn;
+  expect((await Promise.all(ids.map((id) => queue.end(id)))).map(({ status }) => status)).toEqual(
+    ids.map(() => 'SUCCEEDED'),
+  );
+});
+
+test.each(['retire', 'drain'] as const)(
+  'while a worker ends its work (%s), its heartbeats say that it leaves',
+  async (how) => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { held, open } = createHeldEngine();
+    const { Kind, sent } = createHeartbeats();
+    const { loop, model } = await serve({ Kind, options: { engine: held } });
+    const id = await queue.submit(model, new Uint8Array(2 * 2 * 3));
+    await queue.when(id, ({ status }) => status === 'PROCESSING');
+    const ended = loop[how]();
+    await vi.advanceTimersByTimeAsync(WORKER_LIFETIME_MS / 3);
+    expect(sent).toEqual([{ leaving: false }, { leaving: true }]);
+    open();
+    await ended;
+    expect((await queue.end(id)).status).toBe('SUCCEEDED');
+  },
+);
