@@ -42,8 +42,8 @@ export function createCoreScheduler(clock: () => number = () => performance.now(
   return {
     take: (name) =>
       new Promise((resolve) => {
-        const isAtWork = running === name || waiting.some((waiter) => waiter.name === name);
-        if (!isAtWork) usedMs.set(name, Math.max(usedMs.get(name) ?? 0, levelMs));
+        // One that is running or waiting has used at least that.
+        usedMs.set(name, Math.max(usedMs.get(name) ?? 0, levelMs));
         const go = () => {
           const startedAtMs = clock();
           let ended = false;
