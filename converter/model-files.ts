@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ModelError, UnsupportedOpError } from './errors.ts';
 import { wayOut } from './export-advice.ts';
-import { convertToGraph } from './onnx-writer/convert-model.ts';
+import { convertToGraph, requireScores } from './onnx-writer/convert-model.ts';
 import { writeModel } from './onnx-writer/graph/encode-onnx.ts';
 import type { Calibration } from './onnx-writer/quantize/calibration-file.ts';
 import { writeWrapped } from './onnx-writer/wrap/write-wrapped.ts';
@@ -42,7 +42,8 @@ export async function writeArtifacts(
   const modelJson = await readModelJson(file);
   const weights = await readWeights(modelJson, path.dirname(file));
   try {
-    const { graph, classCount, cam } = convertToGraph(modelJson, weights, spec.input, output, calibration);
+    const { graph, classCount, cam, sizes } = convertToGraph(modelJson, weights, spec.input, output, calibration);
+    if (labels.length > 0) requireScores('output.name', sizes);
     await writeModel(graph, 'model', staging);
     if ('unavailable' in cam) return { labels, classCount, onnxPath: 'model.onnx', cam };
     const { kernel, ...head } = cam;

@@ -138,7 +138,7 @@ describe('several answers, or one', () => {
     const files = exported({ modelJson, weightData });
     const folder = await writeFiles(inRoot('heads'), files);
     await expect(addModel(folder, {}, repository.context)).rejects.toThrow(
-      /2 outputs: choose one with --output: output_0, output_1; --outputs serves others in addition/,
+      /2 outputs: choose one with --output: output_0 \(3\), output_1 \(5\); --outputs serves others in addition/,
     );
     expect((await addModel(folder, { output: 'output_1' }, repository.context)).classCount).toBe(5);
   });

@@ -146,7 +146,9 @@ test('a tfjs model is served with a head, a map and numbers under a name of the 
   };
   const options = { name: 'asked', labels, normalization: 'unit' } as const;
   expect((await addModel(folder, options, repository.context)).spec.output.name).toBe('kind');
-  expect(asked).toEqual([expect.stringContaining('which output has a score per class? kind, safe, map, pooled/all')]);
+  expect(asked).toEqual([
+    expect.stringContaining('which output has a score per class? kind (4), safe (1), pooled/all (5): '),
+  ]);
 });
 
 test('outputs of a tfjs model are compared with those of tfjs, also if it has no labels', async () => {

@@ -48,6 +48,11 @@ test('adds nothing if the model cannot be read', async () => {
       { 'model.json': nameWeightsByUrl(String(files['model.json'])) },
       /names weight files by URL, such as https:\/\/example\.org\/net\/weights\.bin\?v=1: download the weight files next to it/,
     ],
+    [
+      'no-layers',
+      { 'model.json': JSON.stringify(JSON.parse(String(files['model.json'])).weightsManifest) },
+      /lists weights of a model whose layers are in code: save it with tfjs' model\.save, or serve it with that code/,
+    ],
     ['no-onnx', { 'model.onnx': 'what', 'labels.txt': 'a\nb' }, /not an ONNX model|no graph/],
     ['labels', { ...files, 'labels.txt': 'a\nb' }, /names 2 classes, the model has 3/],
   ];

@@ -52,7 +52,7 @@ test('asks which of several outputs to serve, and serves that one', async () => 
   const files = await filesOf(tf.model({ inputs: input, outputs: [head('kind', 2), head('color', 4)] }));
   const folder = await writeFiles(path.join(repository.root, 'heads'), files);
   await expect(addModel(folder, {}, repository.context)).rejects.toThrow(
-    /2 outputs: choose one with --output: kind, color/,
+    /2 outputs: choose one with --output: kind \(2\), color \(4\)/,
   );
   await expect(addModel(folder, { output: 'size' }, repository.context)).rejects.toThrow(
     /--output: expected one of kind, color/,
@@ -135,4 +135,22 @@ test('gives a graph of whole numbers the bytes of images, without a guess', asyn
   const { spec } = await addModel(await writeFiles(path.join(repository.root, 'whole'), files), {}, repository.context);
   expect(spec.input.normalization).toBe('none');
   expect(repository.printed.join('\n')).toMatch(/normalization +none \(0\.\.255\) +read +it takes int32/);
+});
+
+test('a model of several in a folder, each with a name of its own', async () => {
+  const files = await filesOf(network());
+  const json = String(files['model.json']).replaceAll('"conv2d_', '"normalize_conv2d_');
+  const weights = { 'weights.bin': files['weights.bin']!, 'labels.txt': 'a\nb\nc' };
+  const folder = await writeFiles(path.join(repository.root, 'both'), {
+    'one.json': json,
+    'two.json': json,
+    ...weights,
+  });
+  await expect(addModel(folder, {}, repository.context)).rejects.toThrow(
+    /expected one model\.json.*, found one\.json, two\.json: give the path of one of them/,
+  );
+  await addModel(path.join(folder, 'one.json'), {}, repository.context);
+  // Nodes and weights have such names in each of them.
+  expect(repository.printed.join('\n')).toMatch(/normalization.*guessed/);
+  expect(repository.printed.join('\n')).not.toMatch(/beside it mentions/);
 });

@@ -45,7 +45,7 @@ export async function addModel(source: string, options: AddOptions, context: Com
     await writeSpec(obtained, options, modelDir, context, () => findHints(source));
     const { stateDir, signal } = context;
     let model = await prepareModel({ modelDir, stateDir, signal });
-    const batching = await tryModel(model, context);
+    const batching = await tryModel(model, context, { isActivationGuess: options.activation === undefined });
     if (batching.isSingle && model.spec.batching.maxBatchSize > 1) {
       await limitBatches(modelDir, batching.why, options, context);
       model = await prepareModel({ modelDir, stateDir, signal });

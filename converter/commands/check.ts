@@ -44,26 +44,35 @@ export async function checkModels(names: readonly string[], context: CommandCont
 
 /**
  * Runs a model on the repository's samples and prints its best labels.
+ * @param isActivationGuess whether nothing but its numbers shows what they are
  * @returns whether it can run several images at once
  * @throws ModelError SOURCE_INVALID if it does not run, or its answers are not probabilities, or are others each time
  */
-export async function tryModel(model: PreparedModel, context: CommandContext): Promise<Batching> {
+export async function tryModel(
+  model: PreparedModel,
+  context: CommandContext,
+  { isActivationGuess = false } = {},
+): Promise<Batching> {
   const { print } = context;
   const trial = await openTrial(model, context);
   try {
     const files = await listSamples(context);
     if (files.length === 0) print('  there are no samples to try it on: check its results yourself');
     const samples: Uint8Array[] = [];
+    const answers: Float32Array[] = [];
     for (const file of files) {
       const pixels = await readSample(file, model.spec.input);
       samples.push(pixels);
       const answer = await trial.run(pixels);
       checkAnswer(answer, model);
+      answers.push(answer.probabilities);
       print(`  ${path.basename(file)}: ${describeLabels(answer, model)}`);
       for (const output of model.outputs) {
         print(`    ${output.name}: ${describeOutput(output, answer.outputs[output.name] ?? new Float32Array())}`);
       }
     }
+    const doubt = isActivationGuess ? doubtLogit(answers, model) : undefined;
+    if (doubt !== undefined) print(`  ${doubt}`);
     const [first = noise(model, 0), second = noise(model, 1)] = samples;
     if (files.length === 0) checkAnswer(await trial.run(first), model);
     return await findBatching(trial, [first, second], model);
@@ -73,6 +82,23 @@ export async function tryModel(model: PreparedModel, context: CommandContext): P
   } finally {
     await trial.close();
   }
+}
+
+/** A logit of more is a certainty that no model has of every image. */
+const HIGH_LOGIT = 12;
+
+/** Why the one number that a model gives is hardly the logit of two classes; undefined if it may be. */
+function doubtLogit(answers: readonly Float32Array[], { labels, spec }: PreparedModel): string | undefined {
+  if (labels.length !== 2 || spec.output.activation !== 'logits-sigmoid' || answers.length < 2) return undefined;
+  const all = (isOdd: (second: number) => boolean) => answers.every(([, second = 0]) => isOdd(second));
+  const sigmoid = (logit: number) => 1 / (1 + Math.exp(-logit));
+  const what = 'the number that it gives for each sample is';
+  if (all((second) => second > sigmoid(HIGH_LOGIT))) {
+    return `${what} above ${HIGH_LOGIT}: it is a quantity, such as an age, rather than a logit`;
+  }
+  return all((second) => second >= 0.5 - 1e-6 && second <= sigmoid(1) + 1e-6)
+    ? `${what} within 0..1: if it is a probability already, give --activation sigmoid`
+    : undefined;
 }
 
 function describeLabels({ probabilities }: TrialAnswer, { labels, outputs }: PreparedModel): string {

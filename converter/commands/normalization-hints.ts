@@ -5,6 +5,7 @@ import { COMPANION_FILES } from '../inspect/companion-files.ts';
 const MAX_FILES = 20;
 const MAX_BYTES = 1_000_000;
 const TEXT = /\.(json|ya?ml|toml|txt|md)$|^readme$/i;
+const TFJS_MODEL = /"(modelTopology|weightsManifest)"/;
 /** In prose, "mean" has other meanings. */
 const MENTION = /\b(image_|pixel_)?(means?|std|stddev)["']?\s*[:=[(]|normali[sz]/i;
 
@@ -38,7 +39,9 @@ export async function findHints(source: string): Promise<Hint[]> {
     const size = await stat(file).catch(() => undefined);
     if (!size?.isFile() || size.size > MAX_BYTES) continue;
     const text = await readFile(file, 'utf8').catch(() => '');
-    if (MENTION.test(text)) hints.push({ file: name, numbers: name.endsWith('.json') ? listNumbers(text) : [] });
+    // The nodes and weights of models are named so, too.
+    if (MENTION.test(text) && !TFJS_MODEL.test(text))
+      hints.push({ file: name, numbers: name.endsWith('.json') ? listNumbers(text) : [] });
   }
   return hints;
 }

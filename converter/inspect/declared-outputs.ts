@@ -1,5 +1,6 @@
 /** `--outputs` of `models add`: which of a model's outputs its spec declares besides the labels, and as what. */
 import { OutputName, type TensorType } from '@inferql/queue/outputs';
+import { whyNotScores } from '../answer-shape.ts';
 import { ModelError } from '../errors.ts';
 import { readLabels } from '../spec/labels.ts';
 import type { Findings } from './findings.ts';
@@ -107,7 +108,7 @@ export async function declareOutputs(
 }
 
 function reportUnserved({ name, shape, unfit }: OtherOutput, findings: Findings): void {
-  const size = shape === undefined ? 'of open size' : shape.join(' x ') || '1';
+  const size = shape === undefined ? 'of unknown size' : shape.join(' x ') || '1';
   const type = (shape?.filter((length) => length > 1).length ?? 1) > 1 ? 'tensor' : 'embedding';
   const detail = shape === undefined ? ':<size>' : '';
   const way = unfit === undefined ? `--outputs ${name}=${type}${detail} serves it` : `it ${unfit}`;
@@ -135,7 +136,7 @@ async function fieldsOf(
     const example = type === 'embedding' ? 'embedding:512' : 'tensor:7x7';
     throw new ModelError(
       'SPEC_INVALID',
-      `--outputs: the file leaves the size of ${output.name} open: give it, as in ${output.name}=${example}`,
+      `--outputs: the file does not say the size of ${output.name}: give it, as in ${output.name}=${example}`,
     );
   }
   const sizes = shape.join(' x ') || '1';
@@ -155,6 +156,8 @@ async function headOf(
   { name, shape, activation: ending, activationIsCertain }: OtherOutput,
   findings: Findings,
 ): Promise<object> {
+  const why = shape && whyNotScores(shape);
+  if (why !== undefined) throw new ModelError('SPEC_INVALID', `--outputs: ${name} ${why}: ${name}=tensor serves it`);
   const count = shape?.reduce((a, b) => a * b, 1);
   const isSingle = count === 1;
   const labels = file === undefined ? numberClasses(name, count) : await readLabels(file);

@@ -2,7 +2,12 @@ import path from 'node:path';
 import { ModelError } from '../errors.ts';
 import type { AnswerOutput } from '../onnx-reader/answer-outputs.ts';
 import { type ChosenOutput, chooseOutput } from '../onnx-reader/choose-output.ts';
-import { isNamedEmbedding, refuseDetection } from '../onnx-reader/detectors-and-embeddings.ts';
+import {
+  isDetector,
+  isNamedEmbedding,
+  refuseDetector,
+  refuseEmbedding,
+} from '../onnx-reader/detectors-and-embeddings.ts';
 import { type OnnxFacts, readFacts } from '../onnx-reader/inputs-and-outputs.ts';
 import { describeSizes, ELEMENT, NUMBER_TYPES } from '../onnx-reader/ports.ts';
 import { readOnnx } from '../onnx-reader/read-without-weights.ts';
@@ -16,10 +21,10 @@ import { readOnnxMetadata } from './onnx-metadata.ts';
 import { chooseOnnxNormalization } from './onnx-normalization.ts';
 import {
   type Activation,
+  describeLogits,
   describeSingle,
   type Overrides,
   overriddenNormalization,
-  SEVERAL_LABELS,
 } from './overrides.ts';
 import { activationOfRows, areUnitVectors, type Probe, probeOnnx, scaledSumOf } from './probe-onnx.ts';
 import { type Ask, askOutput } from './questions.ts';
@@ -42,8 +47,6 @@ export async function inspectOnnx(
   const labels = embeddedMetadata.labels ?? companions.labels;
   const preprocessing = companions.preprocessing ?? embeddedMetadata.preprocessing;
   const labelCount = (context.labels ?? labels?.names)?.length;
-  const declared = (overrides.outputs ?? []).map(({ from }) => from);
-  if (overrides.output === undefined) refuseDetection(facts.outputs, declared);
   const chosen = await choose(facts, overrides, labelCount, findings, context.ask);
   const input = inputOf(facts, overrides, preprocessing, findings);
   const isGiven = overriddenNormalization(overrides) !== undefined;
@@ -65,8 +68,9 @@ export async function inspectOnnx(
     return { ...inspection, activation: undefined, outputs, classCount: 0, labels: undefined };
   }
   const probe = await probeOnnx(file, spec, context);
-  if (overrides.output === undefined && labelCount !== probe.classCount) refuseEmbedding(chosen, probe);
-  const activation = activationFor(chosen, overrides, probe, companions.problem, findings);
+  if (overrides.output === undefined && labelCount !== probe.classCount) requireNoEmbedding(chosen, probe);
+  const hasNames = labelCount !== undefined;
+  const activation = activationFor(chosen, overrides, probe, companions.problem, hasNames, findings);
   findings.read('classes', String(probe.classCount), `output ${name}`);
   const others = facts.outputs.filter((output) => output.name !== name).map(toOther);
   const outputs = await declareOutputs(overrides.outputs, others, findings);
@@ -80,19 +84,13 @@ export async function inspectOnnx(
   };
 }
 
-/**
- * Refuses a vector that describes an image, as from metric learning and vision towers, since it could be mistaken for scores.
- * @throws ModelError SPEC_INVALID
- */
-function refuseEmbedding({ output }: ChosenOutput, { rows, classCount }: Probe): void {
+/** @throws ModelError SPEC_INVALID */
+function requireNoEmbedding({ output }: ChosenOutput, { rows, classCount }: Probe): void {
   const { name, ending } = output;
   const isNamed = isNamedEmbedding(name);
   if (!isNamed && (ending.activation !== 'logits' || !areUnitVectors(rows))) return;
   const why = isNamed ? 'its name says so' : 'the vectors that it gives have the length 1';
-  throw new ModelError(
-    'SPEC_INVALID',
-    `the output ${name} is an embedding and not a score per class (${why}): --outputs ${name}=embedding${output.classCount === undefined ? `:${classCount}` : ''} serves it so, --output ${name} takes it as scores`,
-  );
+  refuseEmbedding(name, why, output.classCount === undefined ? classCount : undefined);
 }
 
 async function choose(
@@ -106,6 +104,13 @@ async function choose(
   const left = namesForLabels(names, overrides.outputs, overrides.output);
   if (left.length === 0) return undefined;
   const candidates = facts.outputs.filter(({ name }) => left.includes(name));
+  if (overrides.output === undefined) {
+    const detects = isDetector(names);
+    // Whoever names some outputs of a model that does not classify wants no others.
+    const isUnlabeled = detects || candidates.every(({ unfit }) => unfit !== undefined);
+    if (isUnlabeled && overrides.outputs !== undefined) return undefined;
+    if (detects) refuseDetector(candidates.map(toSized));
+  }
   const chosen = chooseOutput(candidates, overrides.output, labelCount);
   const { output, certain, why } = chosen;
   if (overrides.output !== undefined) findings.given('output', output.name, '--output');
@@ -124,6 +129,10 @@ async function choose(
     return chooseOutput(candidates, name);
   }
   return chosen;
+}
+
+function toSized({ name, imageSizes, sizes }: AnswerOutput) {
+  return { name, sizes: imageSizes, shown: describeSizes(sizes) };
 }
 
 function toOther({ name, type, imageSizes, ending }: AnswerOutput): OtherOutput {
@@ -194,6 +203,7 @@ function activationFor(
   overrides: Overrides,
   probe: Probe,
   problem: Problem | undefined,
+  hasNames: boolean,
   findings: Findings,
 ): Activation {
   if (overrides.activation !== undefined) {
@@ -221,7 +231,7 @@ function activationFor(
   }
   if (ending.certain) {
     const why = `the graph ends in ${ending.op}`;
-    if (named === 'logits') findings.likely('activation', named, `${why}; ${SEVERAL_LABELS}`);
+    if (named === 'logits') findings.likely('activation', named, `${why}; ${describeLogits(output.name, hasNames)}`);
     else findings.read('activation', named, why);
     return named;
   }
@@ -239,7 +249,7 @@ function activationFor(
   }
   if (seen === 'logits') {
     const why = 'its answers to the samples are outside of 0..1';
-    if (logits === 'logits') findings.likely('activation', logits, `${why}; ${SEVERAL_LABELS}`);
+    if (logits === 'logits') findings.likely('activation', logits, `${why}; ${describeLogits(output.name, hasNames)}`);
     else findings.read('activation', logits, why);
     return logits;
   }

@@ -13,7 +13,7 @@ import { mayRunOnTfjs } from '../tfjs/keras-models-on-tfjs.ts';
 import { isGraphModel, type ModelJson, readModelJson } from '../tfjs/manifest.ts';
 import { readWeights, type Weight } from '../tfjs/weights.ts';
 import { type Companions, readCompanions } from './companion-files.ts';
-import { declareOutputs, namesForLabels, refuseLabelFlags } from './declared-outputs.ts';
+import { declareOutputs, refuseLabelFlags } from './declared-outputs.ts';
 import {
   type ChosenNormalization,
   chooseEmbeddedOrWhole,
@@ -26,16 +26,16 @@ import { findKerasFamily } from './layer-name-families.ts';
 import { guessNormalization, type NormalizationEvidence } from './normalization-guess.ts';
 import {
   type Activation,
+  describeLogits,
   describeNormalization,
   describeSingle,
   type Overrides,
   overriddenNormalization,
-  SEVERAL_LABELS,
 } from './overrides.ts';
 import type { Ask } from './questions.ts';
 import { chooseResizing } from './resizing.ts';
 import { findChannels, findInputSizes, findSize } from './tfjs-input.ts';
-import { describeOthers, lastActivation, listNames, nameOutput } from './tfjs-outputs.ts';
+import { chooseOutputs, describeOutputs, endingOf, requireNoEmbedding, requireScores } from './tfjs-outputs.ts';
 import { traceGraphOf } from './trace-tfjs.ts';
 
 export interface Inspection {
@@ -97,20 +97,32 @@ async function inspectTfjs(
   const modelJson = await readModelJson(file);
   const sizes = findInputSizes(modelJson);
   const size = findSize(sizes, overrides, preprocessing, findings);
-  const channels = findChannels(sizes, overrides, findings);
-  const resizing = chooseResizing(overrides, preprocessing, { ...size, producer: producerOf(modelJson) }, findings);
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
-  const names = listNames(modelJson);
-  const hasLabels = namesForLabels(names, overrides.outputs, overrides.output).length > 0;
-  // Without labels, the first output represents all of them: they share the preprocessing.
-  const outputName = hasLabels ? await nameOutput(modelJson, overrides, ask) : names[0];
-  const spec = draftSpec({ ...size, channels, ...resizing, normalization: 'none' }, format, outputName);
+  const channels = findChannels(sizes, format, overrides, findings);
+  const resizing = chooseResizing(overrides, preprocessing, { ...size, producer: producerOf(modelJson) }, findings);
+  const draft = { ...size, channels, ...resizing, normalization: 'none' };
   const weights = await readWeights(modelJson, path.dirname(file));
+  const { outputName, hasLabels, names, all } = await chooseOutputs(
+    modelJson,
+    () => describeOutputs(modelJson, weights, draftSpec(draft, format, undefined)),
+    overrides,
+    findings,
+    ask,
+  );
+  const spec = draftSpec(draft, format, outputName);
   const isGiven = overriddenNormalization(overrides) !== undefined;
   const outcome = await outcomeOf(modelJson, file, weights, spec, isGiven, runner).catch((error: Error) => {
     if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
     throw error;
   });
+  const answer = outputName ?? names[0] ?? '';
+  const labelCount = (labels ?? companions.labels?.names)?.length;
+  const classCount = outcome.sizes.reduce((a, b) => a * b, 1);
+  if (hasLabels) {
+    requireScores({ name: answer, sizes: outcome.sizes, isMeasured: 'uncovered' in outcome });
+    const isNamed = overrides.output !== undefined || labelCount === classCount;
+    if ('graph' in outcome && !isNamed) requireNoEmbedding(answer, outcome.graph);
+  }
   const chosen = normalizationFor(modelJson, outcome, channels, overrides, companions, findings, ask !== undefined);
   const inspection = {
     format,
@@ -120,30 +132,36 @@ async function inspectTfjs(
   } as const;
   if (!hasLabels) {
     refuseLabelFlags({ ...overrides, labels });
-    const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec, names), findings);
+    const outputs = await declareOutputs(overrides.outputs, all, findings);
     return { ...inspection, activation: undefined, outputs, classCount: 0, labels: undefined };
   }
-  reportActivation(outcome, outputName ?? names[0] ?? '', overrides, findings);
-  findings.read('classes', String(outcome.classCount), "the model's output");
-  const others = names.length > 1 ? names.filter((name) => name !== outputName) : [];
-  const outputs = await declareOutputs(overrides.outputs, describeOthers(modelJson, weights, spec, others), findings);
+  reportActivation(outcome, { name: answer, hasNames: labelCount !== undefined }, overrides, findings);
+  findings.read('classes', String(classCount), "the model's output");
+  const others = all.filter(({ name }) => name !== outputName);
+  const outputs = await declareOutputs(overrides.outputs, others, findings);
   return {
     ...inspection,
     activation: overrides.activation ?? outcome.activation,
     outputName,
     outputs,
-    classCount: outcome.classCount,
+    classCount,
     labels: companions.labels,
   };
 }
 
-function reportActivation(outcome: Outcome, outputName: string, overrides: Overrides, findings: Findings): void {
+function reportActivation(
+  outcome: Outcome,
+  { name, hasNames }: { name: string; hasNames: boolean },
+  overrides: Overrides,
+  findings: Findings,
+): void {
+  const { activation } = outcome;
   if (overrides.activation !== undefined) findings.given('activation', overrides.activation, '--activation');
-  else if ('graph' in outcome && outcome.activation === 'logits-sigmoid')
-    findings.likely('activation', outcome.activation, describeSingle(outputName));
-  else if ('graph' in outcome && outcome.activation === 'logits')
-    findings.likely('activation', outcome.activation, `its last operator; ${SEVERAL_LABELS}`);
-  else if ('graph' in outcome) findings.read('activation', outcome.activation, 'its last operator');
+  else if ('graph' in outcome && activation.startsWith('logits')) {
+    const what = activation === 'logits' ? describeLogits(name, hasNames) : describeSingle(name);
+    if (outcome.isCertain) findings.likely('activation', activation, `its last operator; ${what}`);
+    else findings.guessed('activation', activation, `--activation; ${what}`);
+  } else if ('graph' in outcome) findings.read('activation', activation, 'its last operator');
   else findings.guessed('activation', 'softmax', `--activation; ${outcome.uncovered}: tfjs runs it, slowly`);
 }
 
@@ -170,8 +188,15 @@ function draftSpec(input: object, format: string, outputName: string | undefined
 
 type SeenFront = NonNullable<NormalizationEvidence['front']>;
 type Outcome =
-  | { graph: OnnxGraph; trace: InputTrace; front: SeenFront; activation: Activation; classCount: number }
-  | { uncovered: string; activation: 'softmax'; classCount: number };
+  | {
+      graph: OnnxGraph;
+      trace: InputTrace;
+      front: SeenFront;
+      activation: Activation;
+      isCertain: boolean;
+      sizes: readonly number[];
+    }
+  | { uncovered: string; activation: 'softmax'; sizes: readonly number[] };
 
 /** What the converter makes of the model, not folded, so that the arithmetic in front can be read. */
 async function outcomeOf(
@@ -183,15 +208,22 @@ async function outcomeOf(
   runner: ModelRunner,
 ): Promise<Outcome> {
   try {
-    const { graph, classCount } = buildGraph(modelJson, weights, input, output, false);
-    const ending = lastActivation(graph);
-    const activation = classCount === 1 && ending === 'logits' ? 'logits-sigmoid' : ending;
+    const { graph, classCount, result } = buildGraph(modelJson, weights, input, output, false);
+    const ending = endingOf(graph);
+    const activation = classCount === 1 && ending.activation === 'logits' ? 'logits-sigmoid' : ending.activation;
     const traced = traceGraphOf(graph);
     const image = graph.inputs[0]?.name ?? '';
     const front = findFront(traced, image);
     const reading = front && !isNormalizationGiven ? await probeConvertedFront(graph, front, input, runner) : undefined;
     const seen = { reading, firstLayer: front?.firstLayer };
-    return { graph, trace: traceInput(traced, image), front: seen, activation, classCount };
+    return {
+      graph,
+      trace: traceInput(traced, image),
+      front: seen,
+      activation,
+      isCertain: ending.certain,
+      sizes: result.shape,
+    };
   } catch (error) {
     if (!(error instanceof UnsupportedOpError)) throw error;
     if (!mayRunOnTfjs(modelJson)) {
@@ -199,23 +231,23 @@ async function outcomeOf(
         cause: error,
       });
     }
-    const classCount = await countByTfjs(modelJson, file, { input, output }, error, runner);
-    return { uncovered: error.message, activation: 'softmax', classCount };
+    const sizes = await measureByTfjs(modelJson, file, { input, output }, error, runner);
+    return { uncovered: error.message, activation: 'softmax', sizes };
   }
 }
 
 /** @throws ModelError SOURCE_INVALID if tfjs does not run it either */
-async function countByTfjs(
+async function measureByTfjs(
   modelJson: ModelJson,
   file: string,
   { input, output }: Pick<ModelSpec, 'input' | 'output'>,
   reason: UnsupportedOpError,
   runner: ModelRunner,
-): Promise<number> {
+): Promise<readonly number[]> {
   const format = isGraphModel(modelJson) ? 'tfjs-graph' : 'tfjs-layers';
   const { activation, name: outputName } = output;
   const tfjs = { path: file, format, normalization: normalizationOf(input), activation, outputName } as const;
-  return runner.countClasses(tfjs, input).catch((cause: Error) => {
+  return runner.answerSizes(tfjs, input).catch((cause: Error) => {
     if (cause instanceof ModelError) throw cause;
     const message = `no engine runs it: onnxruntime: ${reason.message}; wasm: ${cause.message}. ${wayOut(format, reason.message)}`;
     throw new ModelError('SOURCE_INVALID', message, { cause });

@@ -58,8 +58,11 @@ export function describeSingle(output: string, hasSize = true): string {
   return `one number, taken as the logit of two classes; if it is a quantity (regression): --outputs ${output}=embedding${size}`;
 }
 
-/** Logits do not show whether one class is right or any number of them. */
-export const SEVERAL_LABELS = 'if an image can have several labels at once: --activation logits-sigmoid';
+/** What logits may be: they do not show whether one class is right or any number of them, nor whether they are scores at all. */
+export function describeLogits(output: string, hasNames: boolean): string {
+  const several = 'if an image can have several labels at once: --activation logits-sigmoid';
+  return hasNames ? several : `${several}; if it describes the image (features): --outputs ${output}=embedding`;
+}
 
 /** A normalization for people. */
 export function describeNormalization(normalization: NormalizationSpec): string {

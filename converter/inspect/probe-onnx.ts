@@ -1,5 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { wayWithoutLabels, whyNotScores } from '../answer-shape.ts';
 import { ModelError } from '../errors.ts';
 import { readSample } from '../files/sample-images.ts';
 import type { ModelRunner, OnnxSession } from '../model-process/model-runner.ts';
@@ -40,7 +41,7 @@ export async function probeOnnx(
       for (const pixels of samples) {
         const answer = runBatch(session, [pixels], spec, ['probabilities', RAW_OUTPUT]);
         const { values, dims, batch } = await answer.catch(refuseRun);
-        checkDims(dims.get(RAW_OUTPUT) ?? [], batch);
+        checkDims(spec.output.name ?? 'output', dims.get(RAW_OUTPUT) ?? [], batch);
         rows.push((values.get('probabilities')?.[0] ?? new Float32Array()) as Float32Array);
       }
       checkLengths(rows);
@@ -72,14 +73,13 @@ function explain(message: string): string {
 }
 
 /** A file may leave the sizes of its output open; its values have definite ones. */
-function checkDims(dims: readonly number[], batch: number): void {
+function checkDims(name: string, dims: readonly number[], batch: number): void {
   const [first, ...inner] = dims;
-  const sizes = (first === batch ? inner : dims).filter((size) => size > 1);
-  if (sizes.length <= 1) return;
-  throw new ModelError(
-    'SOURCE_INVALID',
-    `it returns ${dims.join(' x ')} numbers for ${batch === 1 ? 'an image' : `${batch} images`}, which are boxes, a mask or features and not a score per class: only models that classify images are served`,
-  );
+  const sizes = first === batch ? inner : dims;
+  const why = whyNotScores(sizes, dims.join(' x '));
+  if (why === undefined) return;
+  const way = wayWithoutLabels([{ name, sizes, isMeasured: true }]);
+  throw new ModelError('SOURCE_INVALID', `for ${batch === 1 ? 'an image' : `${batch} images`}, it ${why}; ${way}`);
 }
 
 function checkLengths(rows: readonly Float32Array[]): void {

@@ -64,12 +64,17 @@ export function findSize(
 }
 
 /** @throws ModelError SOURCE_INVALID if images do not have that many channels */
-export function findChannels([height, width, channels]: InputSizes, overrides: Overrides, findings: Findings): number {
+export function findChannels(
+  [height, width, channels]: InputSizes,
+  format: 'tfjs-layers' | 'tfjs-graph',
+  overrides: Overrides,
+  findings: Findings,
+): number {
   const count = overrides.channels ?? channels ?? 3;
   if (count !== 1 && count !== 3 && count !== 4) {
     const isFirst = height === 1 || height === 3 || height === 4;
     const found = isFirst ? `${height} x ${width} x ${channels}, channels first` : `images with ${count} channels`;
-    const way = isFirst ? `expected channels last. ${wayOut('tfjs-layers', '')}` : 'expected 1, 3 or 4';
+    const way = isFirst ? `expected channels last. ${wayOut(format, '')}` : 'expected 1, 3 or 4';
     throw new ModelError('SOURCE_INVALID', `the model takes ${found}: ${way}`);
   }
   if (overrides.channels !== undefined) findings.given('channels', String(count), '--channels');

@@ -10,7 +10,7 @@ export const localRunner: ModelRunner = {
   openOnnx,
   openEngine,
   // Imports tfjs, which most models do not need.
-  countClasses: async (...model) => (await import('@inferql/worker/engines/tfjs/wasm')).countClasses(...model),
+  answerSizes: async (...model) => (await import('@inferql/worker/engines/tfjs/wasm')).answerSizes(...model),
   readFront: probeFront,
   close: async () => undefined,
 };

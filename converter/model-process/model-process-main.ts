@@ -44,7 +44,7 @@ const CALLS: { [Name in CallName]: (request: Request<Name>) => Promise<Answer<Na
     engines.delete(session);
     return undefined;
   },
-  countClasses: ({ tfjs, input }) => localRunner.countClasses(tfjs, input),
+  answerSizes: ({ tfjs, input }) => localRunner.answerSizes(tfjs, input),
   readFront: ({ bytes, front, input }) => localRunner.readFront(bytes, front, input),
 };
 

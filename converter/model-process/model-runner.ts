@@ -61,8 +61,8 @@ export interface ModelRunner {
   warmUp(): void;
   openOnnx(file: string, options: OnnxOptions): Promise<OnnxSession>;
   openEngine(model: RunnableEngineModel): Promise<EngineSession>;
-  /** How many numbers a tfjs model returns per image. */
-  countClasses(tfjs: NonNullable<EngineModel['tfjs']>, input: EngineModel['input']): Promise<number>;
+  /** The sizes of what a tfjs model returns for one image. */
+  answerSizes(tfjs: NonNullable<EngineModel['tfjs']>, input: EngineModel['input']): Promise<number[]>;
   /** Runs a front on test images. Undefined if it does not run. */
   readFront(bytes: Uint8Array, front: ModelFront, input: FrontInput): Promise<FrontReading | undefined>;
   /** Ends whatever is still running. */

@@ -132,9 +132,9 @@ export function createProcessRunner(options: RunnerOptions): ModelRunner {
         : openTfjs(model, path.dirname(model.tfjs?.path ?? ''));
     },
 
-    async countClasses(tfjs, input) {
+    async answerSizes(tfjs, input) {
       const toDo = taskFor(engineWorkload(input, folderBytes(path.dirname(tfjs.path))));
-      return share().process.ask('countClasses', { tfjs, input }, toDo('load and answer one image', 2));
+      return share().process.ask('answerSizes', { tfjs, input }, toDo('load and answer one image', 2));
     },
 
     async readFront(bytes, front, input) {

@@ -17,7 +17,7 @@ export interface ModelCalls {
     { probabilities: Float32Array; outputs?: OutputArrays },
   ];
   closeEngine: [{ session: number }, undefined];
-  countClasses: [{ tfjs: NonNullable<EngineModel['tfjs']>; input: EngineModel['input'] }, number];
+  answerSizes: [{ tfjs: NonNullable<EngineModel['tfjs']>; input: EngineModel['input'] }, number[]];
   readFront: [{ bytes: Uint8Array; front: ModelFront; input: FrontInput }, FrontReading | undefined];
 }
 export type CallName = keyof ModelCalls;

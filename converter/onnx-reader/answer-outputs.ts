@@ -1,3 +1,4 @@
+import { whyNotScores } from '../answer-shape.ts';
 import type { OnnxModelGraph } from './decode-onnx.ts';
 import { type GraphEnding, readEnding } from './final-activation.ts';
 import { describeSizes, ELEMENT, type Port } from './ports.ts';
@@ -65,10 +66,8 @@ function whyUnfit(
     return "is a list or a map, as scikit-learn's zipmap writes (skl2onnx's options={'zipmap': False} gives the scores instead)";
   if (!ANSWER_TYPES.has(type))
     return 'gives whole numbers, such as the number of the best class, and not the scores of all classes';
-  if (inner && inner.filter((size) => size > 1).length > 1) {
-    const what = inner.length === 3 ? 'a mask (segmentation) or a map of features' : 'boxes (detection) or features';
-    return `gives ${describeSizes(sizes)} numbers, which are ${what} and not a score per class`;
-  }
+  const why = inner && whyNotScores(inner, describeSizes(sizes));
+  if (why !== undefined) return why;
   // Their softmax is another answer, and their sigmoid too.
   if (op === 'LogSigmoid')
     return 'gives the logarithms of sigmoids (LogSigmoid); without this last step it can be added with --activation logits-sigmoid';

@@ -1,3 +1,4 @@
+import { wayWithoutLabels } from '../answer-shape.ts';
 import { ModelError } from '../errors.ts';
 import type { AnswerOutput } from './answer-outputs.ts';
 import { describeSizes } from './ports.ts';
@@ -30,7 +31,7 @@ export function chooseOutput(outputs: readonly AnswerOutput[], name?: string, cl
   const [first] = fit;
   if (!first) {
     const reasons = outputs.map((output) => `${output.name} ${output.unfit}`).join('; ');
-    const way = `export it with a score per class as an output, or serve it without labels: --outputs ${outputs[0]?.name}=tensor`;
+    const way = wayWithoutLabels(outputs.map((output) => ({ name: output.name, sizes: output.imageSizes })));
     throw new ModelError('SOURCE_INVALID', `the ONNX file has no output with a score per class: ${reasons}; ${way}`);
   }
   if (fit.length === 1)

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readEnding } from './final-activation.ts';
+import { hasUnitLength, readEnding } from './final-activation.ts';
 
 /** A chain of operators from `x` to `output`. */
 function chain(...ops: string[]) {
@@ -75,5 +75,50 @@ describe('the end of an ONNX graph', () => {
     const circle = [{ opType: 'Identity', input: ['output'], output: ['output'] }];
     expect(readEnding(circle, 'output').certain).toBe(false);
     expect(readEnding([], 'output')).toMatchObject({ certain: false });
+  });
+});
+
+describe('a vector of the length 1', () => {
+  const node = (opType: string, input: string[], output: string) => ({ opType, input, output: [output] });
+  /** `x` times or through what its length makes. */
+  const scaled = (...ops: string[]) => {
+    const steps = ['Mul', ...ops].map((op, i, all) =>
+      node(op, i === 0 ? ['x', 'x'] : [`l${i - 1}`, 'constant'], i === all.length - 1 ? 'length' : `l${i}`),
+    );
+    return [node('Gemm', ['image'], 'x'), ...steps];
+  };
+  const square = ['ReduceSum', 'Sqrt'];
+
+  test.each([
+    ['x / sqrt(sum)', [...scaled(...square), node('Div', ['x', 'length'], 'output')], true],
+    [
+      'x * rsqrt(max(sum, epsilon))',
+      [...scaled('ReduceSum', 'Max', 'Sqrt', 'Reciprocal'), node('Mul', ['x', 'length'], 'output')],
+      true,
+    ],
+    [
+      'the same in another form',
+      [...scaled(...square), node('Div', ['x', 'length'], 'v'), node('Squeeze', ['v'], 'output')],
+      true,
+    ],
+    [
+      'x / norm',
+      [node('Gemm', ['image'], 'x'), node('ReduceL2', ['x'], 'length'), node('Div', ['x', 'length'], 'output')],
+      true,
+    ],
+    ['a share of the sum', [...scaled('ReduceSum'), node('Div', ['x', 'length'], 'output')], false],
+    ['a deviation', [...scaled('ReduceMean', 'Sqrt'), node('Div', ['x', 'length'], 'output')], false],
+    [
+      'scores of such a vector',
+      [...scaled(...square), node('Div', ['x', 'length'], 'v'), node('Gemm', ['v'], 'output')],
+      false,
+    ],
+  ] as const)('%s: %#', (_, nodes, expected) => {
+    expect(
+      hasUnitLength(
+        nodes.map(({ opType, input, output }) => ({ opType, input: [...input], output: [...output] })),
+        'output',
+      ),
+    ).toBe(expected);
   });
 });

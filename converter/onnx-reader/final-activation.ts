@@ -34,14 +34,8 @@ const UNBOUNDED = new Set(['Gemm', 'MatMul', 'Conv', 'LogSoftmax', 'Log', 'QGemm
  * softmax, so LogSoftmax counts as logits.
  */
 export function readEnding(nodes: readonly Node[], output: string): GraphEnding {
-  const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)));
-  const producerOf = (name: string | undefined) => (name === undefined ? undefined : producers.get(name));
-  const seen = new Set<Node>();
-  let node = producerOf(output);
-  while (node && PASSING.has(node.opType ?? '') && !seen.has(node)) {
-    seen.add(node);
-    node = producerOf(node.input?.[0]);
-  }
+  const producerOf = producersOf(nodes);
+  const node = skipPassing(output, producerOf);
   const op = node?.opType ?? '(none)';
   if (!node) return { activation: 'logits', certain: false, op };
   if (op === 'Softmax' || isSpelledSoftmax(node, producerOf)) return { activation: 'softmax', certain: true, op };
@@ -54,6 +48,47 @@ export function readEnding(nodes: readonly Node[], output: string): GraphEnding 
 }
 
 type ProducerOf = (name: string | undefined) => Node | undefined;
+
+function producersOf(nodes: readonly Node[]): ProducerOf {
+  const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)));
+  return (name) => (name === undefined ? undefined : producers.get(name));
+}
+
+/** What makes the numbers of a value, which later operators may give another form. */
+function skipPassing(name: string | undefined, producerOf: ProducerOf): Node | undefined {
+  const seen = new Set<Node>();
+  let node = producerOf(name);
+  while (node && PASSING.has(node.opType ?? '') && !seen.has(node)) {
+    seen.add(node);
+    node = producerOf(node.input?.[0]);
+  }
+  return node;
+}
+
+/** Operators between a sum of squares and the length that a vector is divided by. */
+const OF_LENGTH = new Set(['Sqrt', 'Reciprocal', 'Max', 'Clip', 'Add', 'Expand']);
+
+/** Whether a graph ends in the division of a vector by its length, `x / sqrt(sum(x * x))` or `x * rsqrt(…)`. */
+export function hasUnitLength(nodes: readonly Node[], output: string): boolean {
+  const producerOf = producersOf(nodes);
+  const end = skipPassing(output, producerOf);
+  if (end?.opType !== 'Mul' && end?.opType !== 'Div') return false;
+  return (end.input ?? []).some((name) => {
+    let node = skipPassing(name, producerOf);
+    let hasRoot = false;
+    // The chain is short; the bound is for graphs with loops.
+    for (let step = 0; node && OF_LENGTH.has(node.opType ?? '') && step < 8; step++) {
+      hasRoot ||= node.opType === 'Sqrt';
+      node = skipPassing(
+        node.input?.find((input) => producerOf(input) !== undefined),
+        producerOf,
+      );
+    }
+    return (
+      node?.opType === 'ReduceL2' || (hasRoot && (node?.opType === 'ReduceSum' || node?.opType === 'ReduceSumSquare'))
+    );
+  });
+}
 
 /** `exp(x) / sum(exp(x))`, as some exporters write it. */
 function isSpelledSoftmax(node: Node, producerOf: ProducerOf): boolean {

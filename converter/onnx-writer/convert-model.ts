@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { dtypeOf, elementsOf } from '@inferql/queue/outputs';
+import { whyNotScores } from '../answer-shape.ts';
 import { ModelError } from '../errors.ts';
 import type { InputSpec } from '../spec/input-spec.ts';
 import type { PreparedOutput } from '../spec/output-spec.ts';
@@ -31,6 +32,8 @@ export interface ConvertedModel {
   graph: OnnxGraph;
   classCount: number;
   cam: CamHead | { unavailable: string };
+  /** Of what the output with the labels gives for one image, before it is made a row. */
+  sizes: readonly number[];
 }
 
 export interface Answers {
@@ -75,14 +78,14 @@ export function convertToGraph(
   output: OutputSpec & Answers,
   calibration?: Calibration,
 ): ConvertedModel {
-  const { graph, classCount, cam, fingerprint } = buildGraph(modelJson, weights, input, output);
+  const { graph, classCount, cam, result, fingerprint } = buildGraph(modelJson, weights, input, output);
   if (calibration) {
     if (calibration.graph !== fingerprint) {
       throw new ModelError('SPEC_INVALID', 'calibration.json belongs to another model or converter: calibrate again');
     }
     quantizeGraph(graph, calibration.ranges);
   }
-  return { graph, classCount, cam };
+  return { graph, classCount, cam, sizes: result.shape };
 }
 
 /**
@@ -202,6 +205,7 @@ function finishNamed(
     const answer = { activation: declared.activation ?? 'softmax', labelCount: elements };
     const value = finish(builder, result, answer, `${field}.activation`);
     checkElements(field, value, elements);
+    requireScores(field, result.shape.slice(1));
     return { value, port };
   }
   const flat = result.shape.length === 2 ? result : builder.flatten(result);
@@ -209,6 +213,12 @@ function finishNamed(
   if (flat.type === type) return { value: flat, port };
   const to = { float32: 1, int32: 6, uint8: 2 }[type];
   return { value: builder.emit('Cast', [flat], { ...flat, type }, { to: { int: to } }), port };
+}
+
+/** @throws ModelError SPEC_INVALID for boxes, masks and features, whose numbers would pass for scores in a row */
+export function requireScores(field: string, sizes: readonly number[]): void {
+  const why = whyNotScores(sizes);
+  if (why !== undefined) throw new ModelError('SPEC_INVALID', `${field}: the model's output ${why}`);
 }
 
 function checkElements(field: string, { shape }: Value, elements: number): void {

@@ -95,22 +95,27 @@ function isModel(file: string): boolean {
 async function findModel(folder: string, text: string): Promise<string> {
   const names = await listFolder(folder);
   const models = names.filter((name) => isModel(name)).sort();
-  const [only, ...others] = models;
-  if (only !== undefined && others.length === 0) return path.join(folder, only);
+  const [only] = models;
+  if (only !== undefined && models.length === 1) return path.join(folder, only);
   const renamed = models.length === 0 ? await findTfjsModels(folder, names) : [];
   if (renamed[0] !== undefined && renamed.length === 1) return path.join(folder, renamed[0]);
   const shown = folder === text ? text : text.replace(/\.zip$/, '');
-  const explanation = models.length === 0 ? await explainForeign(folder, names, shown) : undefined;
+  const explanation =
+    models.length === 0 && renamed.length === 0 ? await explainForeign(folder, names, shown) : undefined;
   if (explanation !== undefined) {
     throw new ModelError('SOURCE_INVALID', folder === text ? explanation : `unpack ${text} first: ${explanation}`);
   }
   const choice = folder === text ? 'give the path of one of them' : 'unpack it, and give the path of one of them';
-  const found = models.length === 0 ? 'none' : `${models.join(', ')}: ${choice}`;
+  const several = models.length === 0 ? renamed : models;
+  const others = several.length > SHOWN_MODELS ? ` and ${several.length - SHOWN_MODELS} others` : '';
+  const found = several.length === 0 ? 'none' : `${several.slice(0, SHOWN_MODELS).join(', ')}${others}: ${choice}`;
   throw new ModelError('SOURCE_INVALID', `${text}: expected one model.json, .onnx, .keras or .h5 file, found ${found}`);
 }
 
+const SHOWN_MODELS = 10;
+
 /** JSON files that are looked into for a model whose file has another name. */
-const MAX_TRIED = 20;
+const MAX_TRIED = 100;
 
 async function findTfjsModels(folder: string, names: readonly string[]): Promise<string[]> {
   const candidates = names.filter((name) => name.endsWith('.json') && !COMPANION_FILES.includes(path.basename(name)));

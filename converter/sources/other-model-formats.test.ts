@@ -46,6 +46,14 @@ test.each([
     'best.pt',
     /yolo export model=.*best\.pt format=onnx imgsz=224/,
   ],
+  ['PyTorch .bin', { 'm.bin': 'PK\u0003\u0004' }, 'm.bin', /PyTorch checkpoint/],
+  [
+    'the weights of a tfjs model',
+    { 'm.bin': '\u0001\u0002\u0003\u0004' },
+    'm.bin',
+    /has numbers alone.*add the \.json file that describes the model/,
+  ],
+  ['an archive', { 'm.tgz': '' }, 'm.tgz', /m\.tgz is an archive: unpack it/],
   ['fastai', { 'export.pkl': '' }, 'export.pkl', /fastai/],
   ['weights alone', { 'w.safetensors': '' }, 'w.safetensors', /weights without the model/],
   [

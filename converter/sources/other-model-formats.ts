@@ -29,6 +29,8 @@ const FORMATS = new RegExp(
   'i',
 );
 
+const ARCHIVE = /\.(zip|tar|tgz|gz|bz2|xz|7z|rar|whl)$/i;
+
 /** Enough of a checkpoint to see which library pickled it. */
 const LOOK_BYTES = 1024 * 1024;
 
@@ -59,10 +61,8 @@ export async function explainForeign(
   const isOpenVino = names.some((name) => name.endsWith('.xml')) && names.some((name) => name.endsWith('.bin'));
   const file = names.find((name) => FORMATS.test(name) && (isOpenVino || !NAMED_ALONE.test(name)));
   if (file !== undefined) return explainFile(path.join(source, file), path.join(shown, file));
-  const archive = find(/\.(zip|tar|tgz|gz|bz2|xz|7z|rar)$/i);
-  return archive === undefined
-    ? undefined
-    : `${path.join(shown, archive)} is an archive: unpack it, and add what is in it`;
+  const archive = find(ARCHIVE);
+  return archive === undefined ? undefined : explainArchive(path.join(shown, archive));
 }
 
 /** @param found where the file is now; what it is called may be elsewhere */
@@ -80,8 +80,9 @@ async function explainFile(found: string, file: string): Promise<string | undefi
     case '.pt':
     case '.pth':
     case '.ckpt':
-    case '.bin':
       return explainTorch(found, file);
+    case '.bin':
+      return explainBinary(found, file);
     case '.pkl':
       return `${file} is pickled Python, such as a fastai learner. Load it in Python and export it with torch.onnx.export: ${DOCS} shows how`;
     case '.safetensors':
@@ -93,8 +94,19 @@ async function explainFile(found: string, file: string): Promise<string | undefi
     case '.torchscript':
       return `${file} is TorchScript. In Python: torch.onnx.export(torch.jit.load('${path.basename(file)}').eval(), torch.zeros(1, 3, 224, 224), 'model.onnx', dynamo=False), then add model.onnx (ultralytics: export with format=onnx instead)`;
     default:
-      return undefined;
+      return ARCHIVE.test(file) ? explainArchive(file) : undefined;
   }
+}
+
+function explainArchive(file: string): string {
+  return `${file} is an archive: unpack it, and add what is in it`;
+}
+
+/** PyTorch writes zips, and did write pickles; others of this name have nothing but numbers. */
+async function explainBinary(found: string, file: string): Promise<string> {
+  const isTorch = (await startsWith(found, 'PK\x03\x04')) || (await startsWith(found, '\x80'));
+  if (isTorch) return explainTorch(found, file);
+  return `${file} has numbers alone, such as the weights of a tfjs model: add the .json file that describes the model, with this file next to it`;
 }
 
 async function explainTorch(found: string, file: string): Promise<string> {
@@ -102,6 +114,17 @@ async function explainTorch(found: string, file: string): Promise<string> {
     return `${file} is an ultralytics checkpoint. Convert it: yolo export model=${quote(file)} format=onnx imgsz=224 (pip install ultralytics; imgsz as in its training), then add the .onnx file next to it`;
   }
   return `${file} is a PyTorch checkpoint, which needs the code of its model. In Python: torch.onnx.export(model.eval(), torch.zeros(1, 3, 224, 224), 'model.onnx', dynamo=True), then add model.onnx; ${DOCS} shows each way`;
+}
+
+async function startsWith(file: string, bytes: string): Promise<boolean> {
+  const handle = await open(file, 'r').catch(() => undefined);
+  if (!handle) return false;
+  try {
+    const { buffer, bytesRead } = await handle.read({ buffer: Buffer.alloc(bytes.length), position: 0 });
+    return buffer.toString('latin1', 0, bytesRead) === bytes;
+  } finally {
+    await handle.close();
+  }
 }
 
 async function contains(file: string, word: string): Promise<boolean> {

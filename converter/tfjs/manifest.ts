@@ -80,6 +80,10 @@ export function parseModelJson(text: string, file: string): ModelJson {
       const wayOut = "save the whole model with model.save('model.keras')";
       throw new ModelError('MANIFEST_INVALID', `${file} has the layers of a Keras model without weights: ${wayOut}`);
     }
+    if (weightsAlone.safeParse(raw).success) {
+      const wayOut = "save it with tfjs' model.save, or serve it with that code (docs/custom-engine.md)";
+      throw new ModelError('MANIFEST_INVALID', `${file} lists weights of a model whose layers are in code: ${wayOut}`);
+    }
     const [address] = listAddresses(raw);
     if (address !== undefined) {
       const wayOut = 'download the weight files next to it, and add the folder';
@@ -105,6 +109,9 @@ export function parseModelJson(text: string, file: string): ModelJson {
   if (total > MAX_TOTAL_BYTES) throw new ModelError('MANIFEST_INVALID', `${file} declares more than 2 GB of weights`);
   return parsed.data;
 }
+
+/** What tfjs' `io.weightsLoader` reads, without the layers: as face-api.js and other libraries with networks of their own publish models. */
+const weightsAlone = z.array(z.looseObject({ paths: z.array(z.string()), weights: z.array(z.looseObject({})) })).min(1);
 
 const ADDRESS = /^https?:\/\//i;
 const manifestPaths = z.looseObject({ weightsManifest: z.array(z.looseObject({ paths: z.array(z.string()) })) });

@@ -1,4 +1,4 @@
-import { ModelError } from '../../errors.ts';
+import { ModelError, ShapeMismatchError } from '../../errors.ts';
 import {
   type Attribute,
   BATCH,
@@ -158,6 +158,7 @@ function checkShape(op: string, shape: readonly number[]): void {
   // Of images that are not in a dimension each, only one dimension has all.
   const rows = shape[0] === BATCH ? 0 : sizes.filter((size) => size < 0).length;
   const isSize = (size: number) => Number.isInteger(size) && (size > 0 || (size < 0 && rows === 1));
-  if (sizes.every(isSize) && Math.abs(elementCount(sizes)) <= MAX_ELEMENTS) return;
-  throw new ModelError('TOPOLOGY_INVALID', `${op} would make a tensor of ${sizes.join(' x ')}`);
+  const message = `${op} would make a tensor of ${sizes.join(' x ')}`;
+  if (!sizes.every(isSize)) throw new ShapeMismatchError(message);
+  if (Math.abs(elementCount(sizes)) > MAX_ELEMENTS) throw new ModelError('TOPOLOGY_INVALID', message);
 }

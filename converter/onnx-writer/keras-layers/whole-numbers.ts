@@ -23,7 +23,7 @@ const MAKE_FLOATS = new Set([
   'Rescaling',
 ]);
 const MAKE_FLOATS_IN_KERAS_2 = new Set(['LayerNormalization', 'RandomBrightness', 'RandomContrast', 'Resizing']);
-/** Keras 3 rounds the pixels of a bilinear Resizing. */
+/** Keras 3 rounds the pixels of a bilinear Resizing in `model(x)`, and not in `model.predict(x)`: neither answer is the right one. */
 const MAKE_FLOATS_IN_KERAS_3 = new Set(['GlobalAveragePooling2D', 'Mean']);
 /** Divisions are those of floats; a cast to another type is refused with its dtype. */
 const FLOAT_OPERATIONS = /^(.*\.)?(cast|divide|truediv|truedivide)$/;

@@ -8,7 +8,7 @@ import type { OutputSpec } from '../../spec/spec.ts';
 
 /**
  * Finds a declared output in an ONNX file.
- * @throws ModelError SPEC_INVALID if it is not there, or of another size, or would get a second softmax or sigmoid
+ * @throws ModelError SPEC_INVALID if it is not there, or of another size, or not scores of labels, or would get a second softmax or sigmoid
  */
 export function findOutput(outputs: readonly AnswerOutput[], declared: PreparedOutput): AnswerOutput {
   const field = `outputs.${declared.name}`;
@@ -19,6 +19,9 @@ export function findOutput(outputs: readonly AnswerOutput[], declared: PreparedO
   }
   if (!NUMBER_TYPES.has(found.type)) {
     throw new ModelError('SPEC_INVALID', `${field}: the ONNX file's output ${found.name} is not a tensor of numbers`);
+  }
+  if (declared.type === 'labels' && found.unfit !== undefined) {
+    throw new ModelError('SPEC_INVALID', `${field}: the ONNX file's output ${found.name} ${found.unfit}`);
   }
   const elements = elementsOf(declared);
   const isBinary = declared.type === 'labels' && elements === 2 && found.classCount === 1;

@@ -145,22 +145,34 @@ function graphPredictor(model: tf.GraphModel, main: string | undefined, named: r
     return { answers: isFirst || main !== undefined ? kept.shift() : undefined, named: kept };
   };
 
+  // tfjs does not convert floats to whole numbers itself. They are bytes: nothing else may be done to them before.
+  const typed = (images: tf.Tensor4D) => (model.inputs[0]?.dtype === 'int32' ? images.toInt() : images.clone());
+
   return {
     fixedBatch: fixedBatchOf(model.inputs[0]?.shape ?? []),
     hasFeatures: false,
-    async predict(images) {
-      if (!needsAsync) {
-        try {
-          return pick(isFirst ? model.predict(images) : model.execute(images, nodes));
-        } catch (error) {
-          // A graph with control flow fails at its first run.
-          if (!/executeAsync/.test((error as Error).message)) throw error;
-          needsAsync = true;
-        }
+    async predict(floats) {
+      const images = typed(floats);
+      try {
+        return await run(images);
+      } finally {
+        images.dispose();
       }
-      return pick(await model.executeAsync(images, isFirst ? undefined : nodes));
     },
   };
+
+  async function run(images: tf.Tensor4D) {
+    if (!needsAsync) {
+      try {
+        return pick(isFirst ? model.predict(images) : model.execute(images, nodes));
+      } catch (error) {
+        // A graph with control flow fails at its first run.
+        if (!/executeAsync/.test((error as Error).message)) throw error;
+        needsAsync = true;
+      }
+    }
+    return pick(await model.executeAsync(images, isFirst ? undefined : nodes));
+  }
 }
 
 function fixedBatchOf(shape: readonly (number | null)[] | undefined): number | undefined {

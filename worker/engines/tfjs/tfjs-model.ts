@@ -166,18 +166,18 @@ function activate(answers: tf.Tensor, activation: Activation): tf.Tensor {
 }
 
 /**
- * How many numbers a model returns per image, found by running it on a gray one.
+ * The sizes of what a model returns for one image, found by running it on a gray one.
  * @throws if tfjs' current backend cannot run it
  */
-export async function countAnswers(
+export async function sizesOfAnswer(
   tfjs: NonNullable<EngineModel['tfjs']>,
   input: EngineModel['input'],
-): Promise<number> {
+): Promise<number[]> {
   const predictor = await loadPredictor(tfjs);
   const batch = predictor.fixedBatch ?? 1;
   const images = tf.fill([batch, input.height, input.width, input.channels], 0.5) as tf.Tensor4D;
   const { answers } = await predictor.predict(images, false);
-  const count = answers!.size / batch;
+  const { shape, size } = answers!;
   tf.dispose([images, answers!]);
-  return count;
+  return shape[0] === batch ? shape.slice(1) : [size / batch];
 }

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm';
 import type { EngineModel, EngineOutput, LoadedModel } from '../engine.ts';
-import { countAnswers, loadTfjsModel } from './tfjs-model.ts';
+import { loadTfjsModel, sizesOfAnswer } from './tfjs-model.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -27,22 +27,22 @@ export async function loadWasm(model: EngineModel): Promise<LoadedModel> {
 }
 
 /**
- * How many numbers a model returns per image, for models that only tfjs can read.
+ * The sizes of what a model returns for one image, for models that only tfjs can read.
  * @throws if tfjs cannot run it
  */
-export async function countClasses(
+export async function answerSizes(
   tfjs: NonNullable<EngineModel['tfjs']>,
   input: EngineModel['input'],
-): Promise<number> {
+): Promise<number[]> {
   setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
   await startBackend('wasm');
   try {
-    return await countAnswers(tfjs, input);
+    return await sizesOfAnswer(tfjs, input);
   } catch (error) {
     if (!IS_MISSING.test(String(error))) throw error;
   }
   await startBackend('cpu');
-  return countAnswers(tfjs, input);
+  return sizesOfAnswer(tfjs, input);
 }
 
 /** The backend's message about an op that it lacks. */
