@@ -1,5 +1,6 @@
 /** docs/configuration.md, printed from the definitions. */
 import type { Setting, SettingTable } from './define-settings.ts';
+import { formatBytes } from './format-bytes.ts';
 import { sections } from './settings.ts';
 
 const INTRODUCTION = `# Configuration
@@ -18,8 +19,6 @@ Former names, listed at the end, still work; their use is reported at startup.
 
 Queue limits, deadlines and batching are set per model, in its \`model.json5\`.
 `;
-
-const BINARY_UNITS = ['KiB', 'MiB', 'GiB'];
 
 /** The whole page. */
 export function printConfiguration(): string {
@@ -65,12 +64,7 @@ function printDefault({ default: value, defaultText, unit }: Setting): string {
 function printNumber(value: number, unit: Setting['unit']): string {
   // A port is not grouped; an amount is.
   const amount = unit === undefined && value < 10_000 ? String(value) : value.toLocaleString('en-US');
-  if (unit === 'bytes') {
-    for (const [index, name] of [...BINARY_UNITS.entries()].reverse()) {
-      const size = 1024 ** (index + 1);
-      if (value >= size && value % size === 0) return `${amount} (${value / size} ${name})`;
-    }
-  }
+  if (unit === 'bytes' && value >= 1000) return `${amount} (${formatBytes(value)})`;
   return unit ? `${amount} ${unit}` : amount;
 }
 

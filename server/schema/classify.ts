@@ -90,7 +90,7 @@ builder.mutationField('classifyImage', (t) =>
     args: {
       image: t.arg({
         type: 'Upload',
-        description: 'The image as a file, by default at most 10 MB. Pass either this or `source`.',
+        description: 'The image as a file, by default at most 10 MiB. Pass either this or `source`.',
       }),
       source: t.arg({
         type: ImageInput,
@@ -114,7 +114,7 @@ builder.mutationField('classifyImages', (t) =>
       images: t.arg({
         type: ['Upload'],
         required: true,
-        description: 'The images, by default at most 32, each at most 10 MB.',
+        description: 'The images, by default at most 32, each at most 10 MiB.',
       }),
       ...options(`${KEY_DESCRIPTION} Each file in the list counts separately.`),
     },

@@ -13,7 +13,7 @@ export interface CallerError {
 
 const DESCRIPTIONS: Record<ErrorCode, string> = {
   EMPTY: 'The file is empty.',
-  TOO_LARGE: 'The file is larger than the server accepts (10 MB by default). The upload was stopped.',
+  TOO_LARGE: 'The file is larger than the server accepts (10 MiB by default). The upload was stopped.',
   TOO_MANY_PIXELS: 'The image has more pixels than the server accepts (64 megapixels by default).',
   TOO_COMPLEX:
     'Decoding the image would take more work than the server allows for one image: CPU time, memory, or parts such as scans, tiles and chunks. The message names the exceeded limit.',

@@ -1,6 +1,8 @@
 /** Reads GraphQL multipart requests (jaydenseric's specification) while they arrive: fields first, files as streams. */
+
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
+import { formatBytes } from '@inferql/settings/format-bytes';
 import busboy from 'busboy';
 import type { GraphQLError } from 'graphql';
 import { ignoreStream } from 'graphql-upload-ts';
@@ -109,7 +111,7 @@ class FormReader {
     this.#bytes += chunk.length;
     const { maxBodyBytes } = this.#limits;
     if (this.#bytes > maxBodyBytes) {
-      this.#fail(tooLarge(`The request is larger than the ${maxBodyBytes} bytes that this server accepts.`));
+      this.#fail(tooLarge(`The request is larger than the ${formatBytes(maxBodyBytes)} that this server accepts.`));
     } else this.#joiner.write(chunk);
   };
 
@@ -136,7 +138,7 @@ class FormReader {
     if (this.#isOver) return;
     if (value === undefined) throw describeMistake('unknownCharset', name);
     if (Buffer.byteLength(value) > this.#limits.maxFieldBytes) {
-      const message = `A text field of the form is larger than the ${this.#limits.maxFieldBytes} bytes that this server accepts.`;
+      const message = `A text field of the form is larger than the ${formatBytes(this.#limits.maxFieldBytes)} that this server accepts.`;
       throw tooLarge(message);
     }
     if (name === 'operations') this.#takeOperations(value);

@@ -1,4 +1,5 @@
 import { InferqlError } from '@inferql/queue/error-codes';
+import { formatBytes } from '@inferql/settings/format-bytes';
 
 /** One file of a multipart request, as resolvers get it. */
 export interface UploadedFile {
@@ -52,6 +53,6 @@ export function createPart(store: PartStore, variables: string[]): UploadedPart 
 /** TOO_LARGE with the limit, however the file came. @param maxBytes of one file */
 export function fileTooLarge(maxBytes: number): InferqlError {
   return new InferqlError('TOO_LARGE', {
-    message: `The file is larger than the ${maxBytes} bytes that this server accepts.`,
+    message: `The file is larger than the ${formatBytes(maxBytes)} that this server accepts.`,
   });
 }

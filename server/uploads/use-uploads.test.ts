@@ -44,6 +44,7 @@ describe('uploads', () => {
       );
       expect(status, code).toBe(200);
       expect(JSON.parse(text).data.classifyImage).toMatchObject({ __typename: 'InvalidImageError', code });
+      if (code === 'TOO_LARGE') expect(text).toContain('The file is larger than the 10 MiB that this server accepts.');
     }
     await server.uploadDirEmptied();
   });
@@ -219,7 +220,9 @@ describe('uploads', () => {
       ...MULTIPART_HEADERS,
       ...(kind === 'announced' ? { 'content-length': String(body.length) } : { 'transfer-encoding': 'chunked' }),
     };
-    expect((await post(await open(server), body, headers)).status).toBe(413);
+    const { status, text } = await post(await open(server), body, headers);
+    expect(status).toBe(413);
+    expect(text).toContain('The request is larger than the 100 kB that this server accepts.');
     await server.uploadDirEmptied();
   });
 

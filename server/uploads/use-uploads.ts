@@ -1,8 +1,10 @@
 /** The Yoga plugin for multipart requests with files. */
+
 import { EventEmitter } from 'node:events';
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
+import { formatBytes } from '@inferql/settings/format-bytes';
 import type { GraphQLParams, Plugin, YogaInitialContext } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import type { FileStore, FileStores } from './memory-or-disk-store.ts';
@@ -42,7 +44,7 @@ export function useUploads(config: Limits, files: Pick<FileStores, 'open'>): Plu
       if (request.method !== 'POST' || !/^multipart\/form-data\b/i.test(request.headers.get('content-type') ?? ''))
         return;
       if (Number(request.headers.get('content-length') ?? 0) > maxBodyBytes)
-        throw tooLarge(`The request is larger than the ${maxBodyBytes} bytes that this server accepts.`);
+        throw tooLarge(`The request is larger than the ${formatBytes(maxBodyBytes)} that this server accepts.`);
       setRequestParser(async () => {
         const { req, res } = serverContext as NodeContext;
         const source = req && res ? { body: req, headers: req.headers, end: res } : adaptFetch(request, ends);

@@ -7,7 +7,7 @@ const ANSWERS: Record<string, Parameters<typeof answerOnSocket>[1]> = {
   HPE_HEADER_OVERFLOW: {
     status: 431,
     code: 'REQUEST_TOO_LARGE',
-    message: 'The headers of the request, or its URL, are larger than 16 KB. Send long documents by POST.',
+    message: 'The headers of the request, or its URL, are larger than 16 KiB. Send long documents by POST.',
   },
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,

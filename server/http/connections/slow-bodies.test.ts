@@ -92,7 +92,7 @@ describe('a body', () => {
     atEnd(() => clearInterval(trickle));
     const text = await answered(socket);
     expect(text).toMatch(/^HTTP\/1.1 408/);
-    expect(text).toContain('slower than 1000 bytes per second');
+    expect(text).toContain('slower than 1 kB per second');
   });
 
   test('that the server itself does not read is not blamed on the connection', async () => {

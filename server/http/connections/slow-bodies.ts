@@ -1,5 +1,7 @@
 /** Closes dead connections but not slow ones: a request's body may take any time if it keeps a minimal rate and never stalls. */
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { formatBytes } from '@inferql/settings/format-bytes';
 import { answerRaw } from './raw-response.ts';
 
 /** A body is refused if nothing of it arrives for this long. */
@@ -113,7 +115,7 @@ export class BodyWatch {
     if (entry.bytes - entry.windowBytes >= seconds * minBytesPerSecond) return;
     refuse(
       entry,
-      `The request arrived slower than ${minBytesPerSecond} bytes per second. Send a smaller image, or use a faster connection.`,
+      `The request arrived slower than ${formatBytes(minBytesPerSecond)} per second. Send a smaller image, or use a faster connection.`,
     );
   }
 }

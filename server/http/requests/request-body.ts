@@ -1,8 +1,10 @@
 /** Reads bodies without files: size limit, decompression, and JSON parameters. */
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { ERRORS, InferqlError } from '@inferql/queue/error-codes';
+import { formatBytes } from '@inferql/settings/format-bytes';
 import { GraphQLError } from 'graphql';
 import type { GraphQLParams, Plugin, YogaInitialContext } from 'graphql-yoga';
 import type { Config } from '../../config.ts';
@@ -242,7 +244,7 @@ function doesNotFit(body: GrowingBuffer, chunk: Uint8Array, maxBytes: number): E
 function tooLarge(maxBytes: number): GraphQLError {
   return refuse(
     'REQUEST_TOO_LARGE',
-    `The request is larger than the ${maxBytes} bytes that this server accepts without files.`,
+    `The request is larger than the ${formatBytes(maxBytes)} that this server accepts without files.`,
   );
 }
 
