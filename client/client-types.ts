@@ -155,7 +155,8 @@ export interface Client<Image = ImageInput> {
   ): Promise<SucceededPrediction<LabelName<Model>, HeadNames<Model>>>;
   /**
    * Sends one image and does not wait for its result. Read it with {@link Client.watch} or {@link Client.prediction}, here or elsewhere.
-   * @throws InferqlError if the image is refused, or no server could be reached
+   * @throws InferqlError if the image is refused, or no server could be reached. If the response was lost, the image may have been accepted:
+   *   send it again with the error's `idempotencyKey`.
    * @example
    * const { id } = await client.submit(file);
    * history.pushState(null, '', `/p/${id}`);

@@ -85,6 +85,11 @@ export class InferqlError extends Error {
   readonly argument: string | undefined;
   /** The last state of the prediction, if there is one. */
   readonly prediction: Prediction | undefined;
+  /**
+   * The idempotency key with which `classify` or `submit` sent the image. The server may have accepted it although the response was lost:
+   * call again with this key, and the image is not accepted twice.
+   */
+  readonly idempotencyKey: string | undefined = undefined;
   /** The HTTP status of a response that is not from the server but, for example, from a proxy or a sign-in page. */
   readonly httpStatus: number | undefined;
 

@@ -30,7 +30,15 @@ export async function classifyImage(
   image: Blob,
   given: ClassifyOptions,
 ): Promise<SucceededPrediction> {
-  const options = withSeparateSignal(given);
+  const options = prepareOptions(given);
+  return namingKey(options, () => classifyWithKey(uploads, image, options));
+}
+
+async function classifyWithKey(
+  uploads: Uploads,
+  image: Blob,
+  options: WithKey<ClassifyOptions>,
+): Promise<SucceededPrediction> {
   const { signal, onState } = options;
   signal?.throwIfAborted();
   const { id, end } = await sendImage(uploads, image, options, onState ? 'id' : 'end');
@@ -52,10 +60,10 @@ export async function classifyImage(
 
 /** Sends the image. See Client.submit. */
 export async function submitImage(uploads: Uploads, image: Blob, given: SubmitOptions): Promise<AcceptedPrediction> {
-  const options = withSeparateSignal(given);
+  const options = prepareOptions(given);
   const { signal } = options;
   signal?.throwIfAborted();
-  const { id, accepted } = await sendImage(uploads, image, options, 'state');
+  const { id, accepted } = await namingKey(options, () => sendImage(uploads, image, options, 'state'));
   if (signal?.aborted) {
     await sayFarewell(uploads.transport, id);
     throw signal.reason;
@@ -64,9 +72,21 @@ export async function submitImage(uploads: Uploads, image: Blob, given: SubmitOp
   return accepted;
 }
 
-/** A separate signal per call: Node warns about a leak if many listeners share one signal. */
-function withSeparateSignal<Options extends SubmitOptions>(options: Options): Options {
-  return options.signal ? { ...options, signal: AbortSignal.any([options.signal]) } : options;
+type WithKey<Options> = Options & { idempotencyKey: string };
+
+/** With a separate signal per call: Node warns about a leak if many listeners share one signal. */
+function prepareOptions<Options extends SubmitOptions>(given: Options): WithKey<Options> {
+  const options = { ...given, idempotencyKey: given.idempotencyKey ?? makeKey() };
+  return given.signal ? { ...options, signal: AbortSignal.any([given.signal]) } : options;
+}
+
+/** Adds the key to errors, after which nobody knows whether the server has accepted the image. */
+async function namingKey<T>({ idempotencyKey }: WithKey<object>, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw error instanceof InferqlError ? Object.assign(error, { idempotencyKey }) : error;
+  }
 }
 
 interface Sent {
@@ -85,16 +105,16 @@ interface Sent {
 async function sendImage(
   { transport, semaphore }: Uploads,
   image: Blob,
-  options: SubmitOptions,
+  options: WithKey<SubmitOptions>,
   wanted: 'id' | 'state' | 'end',
 ): Promise<Sent> {
-  const { model, priority, timeoutMs, signal, onUploadProgress, heatmap = false } = options;
+  const { model, priority, timeoutMs, idempotencyKey, signal, onUploadProgress, heatmap = false } = options;
   const variables = {
     image: null as unknown as Blob,
     model: model ?? null,
     priority: priority ?? null,
     timeoutMs: timeoutMs ?? null,
-    idempotencyKey: options.idempotencyKey ?? makeKey(),
+    idempotencyKey,
     ...selectFields(options),
     keepHeatmap: heatmap,
     state: wanted === 'state',

@@ -32,6 +32,21 @@ test('after a full queue or a lost connection the client retries when the server
   expect(new Set(keys).size).toBe(1);
 });
 
+test('a call that fails names its idempotency key, with which a later call repeats it', async () => {
+  const { client, bodies } = await serve([cut, json(refusal('UNAVAILABLE'), 503), accepted, cut, accepted]);
+  const options = { retryForMs: 0 };
+  const lost = await client.submit(photo, options).catch((error) => error);
+  expect(lost).toMatchObject({ code: 'UNREACHABLE', idempotencyKey: keyOf(bodies[0]!) });
+  const refused = await client.classify(photo, { ...options, idempotencyKey: 'mine' }).catch((error) => error);
+  expect(refused).toMatchObject({ code: 'UNAVAILABLE', idempotencyKey: 'mine' });
+  // Also when the image was accepted, but its end is unknown.
+  const unknown = await client.classify(photo, { ...options, onState() {} }).catch((error) => error);
+  expect(unknown).toMatchObject({ code: 'UNREACHABLE', idempotencyKey: keyOf(bodies[2]!) });
+  await client.submit(photo, { idempotencyKey: unknown.idempotencyKey }).catch(() => {});
+  expect(keyOf(bodies[4]!)).toBe(keyOf(bodies[2]!));
+  expect(new Set([0, 1, 2].map((index) => keyOf(bodies[index]!))).size).toBe(3);
+});
+
 test('the end comes in the response of the upload; if that breaks off, the prediction is followed', async () => {
   const id = next({ data: { classifyImage: { __typename: 'Prediction', id: 'm.1' } }, hasNext: true });
   const end = { incremental: [{ path: ['classifyImage'], data: succeeded.data.prediction }], hasNext: false };
