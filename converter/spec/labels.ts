@@ -41,5 +41,11 @@ function decodeText(bytes: Uint8Array): string | undefined {
 
 /** The names that more than one class has, each once. */
 export function repeatedNames(labels: readonly string[]): string[] {
-  return [...new Set(labels.filter((label, i) => labels.indexOf(label) !== i))];
+  const seen = new Set<string>();
+  const repeated = new Set<string>();
+  for (const label of labels) {
+    if (seen.has(label)) repeated.add(label);
+    seen.add(label);
+  }
+  return [...repeated];
 }
