@@ -11,6 +11,8 @@ import { assembleDist, SHIPPED_PACKAGES } from './dist-packages.ts';
 const WITH_DOCUMENTS = ['client', 'e2e'];
 /** In a built folder: the digest of what it was built from. */
 export const BUILD_STAMP = '.built-from';
+/** Otherwise Vite writes its configuration into node_modules, which may belong to another user or be read-only. */
+export const VITE_CONFIG = ['--configLoader', 'runner'];
 const NOT_COMPILED = ['**/node_modules', '**/*.test.ts', '**/*.fixture.ts', '**/test/**'];
 
 const isTest = (path: string) => /\.test\.tsx?$/.test(path);
@@ -129,7 +131,7 @@ export async function buildPage(project: Project): Promise<void> {
   const pageDir = join(distDir, 'web');
   if (readStamp(join(pageDir, BUILD_STAMP)) === digest) return;
   const fresh = join(unfinishedDir, `web-${process.pid}`);
-  const args = ['build', 'web', '--outDir', fresh, '--emptyOutDir', '--logLevel', 'warn'];
+  const args = ['build', 'web', ...VITE_CONFIG, '--outDir', fresh, '--emptyOutDir', '--logLevel', 'warn'];
   await showStep('Building the web page', () => runPackageScript(project, 'vite', 'vite/bin/vite.js', args));
   writeStamp(join(fresh, BUILD_STAMP), digest);
   replaceFolder(fresh, pageDir);

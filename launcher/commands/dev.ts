@@ -5,7 +5,7 @@
 import { watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compileInPlace, generateDocuments } from '../build/compile.ts';
+import { compileInPlace, generateDocuments, VITE_CONFIG } from '../build/compile.ts';
 import { prepareModels } from '../prepare-models.ts';
 import type { Project } from '../project.ts';
 import { provideRedisServer } from '../redis/find-redis.ts';
@@ -44,11 +44,9 @@ export async function develop(clone: Project): Promise<void> {
             page: {
               args: [
                 join(cwd, 'node_modules/vite/bin/vite.js'),
-                'web',
-                '--host',
-                '127.0.0.1',
-                '--clearScreen',
-                'false',
+                ...['web', ...VITE_CONFIG],
+                ...['--host', '127.0.0.1'],
+                ...['--clearScreen', 'false'],
               ],
             },
           },

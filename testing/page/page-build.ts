@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { isPageBuilt } from '@inferql/launcher/build/compile';
+import { isPageBuilt, VITE_CONFIG } from '@inferql/launcher/build/compile';
 import { listFiles } from '@inferql/launcher/build-stamps';
 import { buildOnce, copyBuilt, nameBuild, project, projectDir } from '../build.ts';
 
@@ -21,7 +21,7 @@ export async function buildTestPage(): Promise<string> {
     if (await copyBuilt(join(project.distDir, 'web'), fresh, () => isPageBuilt(project))) return;
     // A separate process: the tests' NODE_ENV would make it a page for development.
     const vite = join(projectDir, 'node_modules/vite/bin/vite.js');
-    const args = [vite, 'build', 'web', '--outDir', fresh, '--emptyOutDir', '--logLevel', 'error'];
+    const args = [vite, 'build', 'web', ...VITE_CONFIG, '--outDir', fresh, '--emptyOutDir', '--logLevel', 'error'];
     await promisify(execFile)(process.execPath, args, {
       cwd: projectDir,
       env: { ...process.env, NODE_ENV: 'production' },
