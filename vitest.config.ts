@@ -17,6 +17,8 @@ export default defineConfig({
       test: {
         name,
         include: suites[name],
+        // onnxruntime would report the models of the tests to its vendor.
+        env: { ORT_DISABLE_TELEMETRY: '1' },
         ...(SHARED.includes(name) ? { isolate: false, setupFiles: ['testing/suites/shared-process.ts'] } : {}),
         // Real engines, browsers and Redis servers share the cores: a test waits for events, this only bounds one that hangs.
         testTimeout: 180_000,

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
+import { withoutTelemetry } from '../child-process/without-telemetry.ts';
 import { ModelError } from '../errors.ts';
 import { startDeadline } from './deadline.ts';
 import { collectOutput, type Output } from './process-output.ts';
@@ -55,6 +56,7 @@ export class ModelProcess {
       stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
       serialization: 'advanced',
       execArgv: [],
+      env: withoutTelemetry(),
     });
     this.#output = collectOutput(this.#child);
     this.#child.stdin?.on('error', () => undefined);

@@ -29,7 +29,8 @@ export async function benchmark(project: Project, args: readonly string[]): Prom
   process.exit(
     await runProgram([program, ...rest], {
       cwd: project.dir,
-      env: { ...process.env, INFERQL_REDIS_SERVER: redisServer },
+      // onnxruntime, also that of the other servers, would report the models to its vendor.
+      env: { ORT_DISABLE_TELEMETRY: '1', ...process.env, INFERQL_REDIS_SERVER: redisServer },
     }),
   );
 }

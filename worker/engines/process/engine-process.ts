@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { addAbortListener } from 'node:events';
 import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { withoutTelemetry } from '@inferql/converter/child-process/without-telemetry';
 import { startDeadline } from '@inferql/converter/model-process/deadline';
 import { InferqlError } from '@inferql/queue/error-codes';
 import { BYTES_PER_ELEMENT } from '@inferql/queue/outputs';
@@ -262,7 +263,7 @@ function readOutputs(fd: number, specs: readonly EngineOutputSpec[], count: numb
 /** Without the launcher's advice to malloc: an engine asks for the same large buffers with each run, and keeps them better. */
 function engineEnvironment(): NodeJS.ProcessEnv {
   const { MALLOC_TRIM_THRESHOLD_: _, ...env } = process.env;
-  return env;
+  return withoutTelemetry(env);
 }
 
 function sendToEngine(child: ChildProcess, message: ToEngine): void {

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processExists } from '@inferql/queue/process-exists';
 import { pino } from 'pino';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import type { EngineModel } from '../engine.ts';
+import { EngineProcess } from './engine-process.ts';
 import { startSupervisedEngine } from './supervised-engine.ts';
 
 const MODEL: EngineModel = {
@@ -70,4 +71,18 @@ test('the first loading can be ended, too', async () => {
   ending.abort();
   await failure;
   expect(processExists(pid)).toBe(false);
+});
+
+test('an engine does not report what it loads to the vendor of its library', async () => {
+  vi.stubEnv('ORT_DISABLE_TELEMETRY', undefined);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const folder = mkdtempSync(join(tmpdir(), 'inferql-loading-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const childPath = join(folder, 'engine.mjs');
+  const loaded = "{ type: 'loaded', rssBytes: Number(process.env.ORT_DISABLE_TELEMETRY), hasHeatmaps: false }";
+  writeFileSync(childPath, `process.on('message', () => process.send(${loaded}));`);
+  const { log } = watchLoading();
+  const engine = await EngineProcess.start({ model: MODEL, timeLimitMs: 60_000, loadLimitMs: 60_000, log, childPath });
+  onTestFinished(() => engine.kill());
+  expect(engine.rssBytes()).toBe(1);
 });
