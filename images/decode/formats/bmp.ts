@@ -71,9 +71,9 @@ function createColorWriter(file: Buffer, { width, bits, masks, compression, hasA
   };
 }
 
-/** The bits under a mask, scaled to 0 to 255. No mask for alpha means opaque, none for a color means 0. */
-function createMaskReader(mask: number, channel: number): (value: number) => number {
-  if (mask === 0) return () => (channel === 3 ? 255 : 0);
+/** The bits under a mask, scaled to 0 to 255; 0 if there is no mask. */
+function createMaskReader(mask: number): (value: number) => number {
+  if (mask === 0) return () => 0;
   let shift = 0;
   while (((mask >>> shift) & 1) === 0) shift++;
   const most = mask >>> shift;
