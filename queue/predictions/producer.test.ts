@@ -26,6 +26,18 @@ describe('the end of a prediction before its result', () => {
     expect(await leftovers(redis, prefix)).toEqual([]);
   });
 
+  it('by its deadline leaves the work to those that share it and have more time', async () => {
+    const { admit, consumer, producer, status } = await setUp();
+    const first = await admit(1);
+    const second = await admit(1, { timeoutMs: 1 });
+    const started = await consumer.start(await consumer.claim(1));
+    const third = await admit(1, { timeoutMs: 1 });
+    await expect.poll(async () => (await producer.expireDue('tiny')) || (await status(third.id))).toBe('EXPIRED');
+    expect(await status(second.id)).toBe('EXPIRED');
+    expect(await consumer.settle(started.map(success))).toEqual(['settled']);
+    expect(await status(first.id)).toBe('SUCCEEDED');
+  });
+
   it('by its deadline is seen by the start step even if nobody swept', async () => {
     const { admit, consumer, status } = await setUp();
     const { id } = await admit(1, { timeoutMs: 1 });
@@ -55,7 +67,7 @@ describe('sharing', () => {
     expect(jobs).toHaveLength(1);
     const [started] = await consumer.start(jobs);
     const third = await admit(1);
-    expect(third).toMatchObject({ status: 'PROCESSING', cached: true });
+    expect(third).toMatchObject({ status: 'PROCESSING', cached: true, startedAtMs: expect.any(Number) });
     await consumer.settle([success(started!)]);
     expect([await status(first.id), await status(second.id), await status(third.id)]).toEqual([
       'CANCELED',
@@ -95,7 +107,7 @@ describe('sharing', () => {
   });
 
   it('answers from the cache while it lasts, and can be switched off', async () => {
-    const { admit, consumer } = await setUp();
+    const { admit, consumer, registry, redis, prefix } = await setUp();
     await admit(1, { cacheTtlMs: 60_000 });
     const [started] = await consumer.start(await consumer.claim(8));
     await consumer.settle([success(started!)]);
@@ -104,8 +116,30 @@ describe('sharing', () => {
       cached: true,
       result: { labels: [{ index: 1 }] },
     });
+    expect(await leftovers(redis, prefix)).toEqual([]);
+    expect((await registry.queueState('tiny'))!.ended.SUCCEEDED).toBe(2);
     expect(await admit(1)).toMatchObject({ status: 'QUEUED', cached: false });
     expect(await admit(1, { share: false })).toMatchObject({ status: 'QUEUED', cached: false });
+  });
+
+  it('takes work as identical only with the same pixels, options and version', async () => {
+    const { admit, consumer, model, redis, keys } = await setUp();
+    for (const request of [
+      { share: false, cacheTtlMs: 60_000 },
+      { share: true, cacheTtlMs: 0 },
+    ]) {
+      const first = await admit(1, request);
+      if (!request.share) {
+        await consumer.settle((await consumer.start(await consumer.claim(8))).map(success));
+      }
+      expect((await admit(1, request)).cached).toBe(true);
+      expect((await admit(2, request)).cached).toBe(false);
+      expect((await admit(1, { ...request, options: { heatmap: true } })).cached).toBe(false);
+      await redis.hset(keys.specs, 'current', 'bbbbbbbbbbbb');
+      const next = await admit(1, { ...request, model: { ...model, version: 'bbbbbbbbbbbb' } });
+      expect([next.cached, next.jobId === first.id]).toEqual([false, false]);
+      await redis.hset(keys.specs, 'current', model.version);
+    }
   });
 
   it('gives the same prediction for the same idempotency key, per tenant', async () => {
@@ -121,6 +155,14 @@ describe('sharing', () => {
     const again = request(2, { idempotencyKey: 'k', repeatOnly: true });
     expect(await producer.admit(again)).toEqual({ kind: 'notRepeated' });
     expect((await admit(2, { idempotencyKey: 'k' })).id).not.toBe(first.id);
+  });
+
+  it('knows an idempotency key for as long as the prediction', async () => {
+    const { admit, consumer, redis, keys } = await setUp();
+    const { id } = await admit(1, { idempotencyKey: 'k' });
+    await consumer.settle((await consumer.start(await consumer.claim(1))).map(success));
+    const [key] = await redis.keys(`${keys.idempotency}*`);
+    expect(await redis.pttl(key!)).toBeGreaterThanOrEqual(await redis.pttl(`${keys.prediction}${id}`));
   });
 });
 
