@@ -69,7 +69,7 @@ export interface ClientOptions {
    * @default 'event-stream'
    */
   subscriptions?: 'event-stream' | 'shared' | undefined;
-  /** Called when {@link Connection} changes. Only with `subscriptions: 'shared'`. */
+  /** Called when {@link Connection} changes. Only with `subscriptions: 'shared'`. What it throws is reported as uncaught. */
   onConnection?: ((connection: Connection) => void) | undefined;
 }
 

@@ -132,6 +132,7 @@ async function sendImage(
     let answered: Sent | undefined;
     try {
       onUploadProgress?.(0);
+      signal?.throwIfAborted();
       const file = { name: 'image', blob: image } as const;
       const stream = transport.stream(ClassifyDocument, variables, {
         signal: patience.signal,

@@ -61,6 +61,8 @@ export async function withRetries<T>(options: CallOptions, attempt: () => Promis
 
 function delay(delayMs: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
+    // A listener of the error may have aborted it.
+    if (signal?.aborted) return reject(signal.reason);
     const stop = () => {
       clearTimeout(timer);
       reject(signal?.reason);

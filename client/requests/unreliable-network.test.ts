@@ -47,6 +47,24 @@ test('a call that fails names its idempotency key, with which a later call repea
   expect(new Set([0, 1, 2].map((index) => keyOf(bodies[index]!))).size).toBe(3);
 });
 
+test('a call that is aborted when it reports an error does not wait for the retry', async () => {
+  const { client, bodies } = await serve([json(refusal('UNAVAILABLE', { retryAfterMs: 4_000 }), 503)]);
+  const stop = new AbortController();
+  const beginMs = performance.now();
+  const models = client.models({ signal: stop.signal, onRetry: () => stop.abort('enough') });
+  await expect(models).rejects.toBe('enough');
+  expect(performance.now() - beginMs).toBeLessThan(3_000);
+  expect(bodies).toHaveLength(1);
+});
+
+test('an image whose first progress makes the caller abort is not sent', async () => {
+  const { client, bodies } = await serve([accepted]);
+  const stop = new AbortController();
+  const sent = client.submit(photo, { signal: stop.signal, onUploadProgress: () => stop.abort('enough') });
+  await expect(sent).rejects.toBe('enough');
+  expect(bodies).toEqual([]);
+});
+
 test('the end comes in the response of the upload; if that breaks off, the prediction is followed', async () => {
   const id = next({ data: { classifyImage: { __typename: 'Prediction', id: 'm.1' } }, hasNext: true });
   const end = { incremental: [{ path: ['classifyImage'], data: succeeded.data.prediction }], hasNext: false };

@@ -210,6 +210,12 @@ export class SharedSubscriber implements Subscriber {
   #setConnection(next: Connection): void {
     if (next === this.#connection) return;
     this.#connection = next;
-    this.#options.onConnection?.(next);
+    try {
+      this.#options.onConnection?.(next);
+    } catch (error) {
+      // It concerns no subscription: these go on, as they do after the error of an event's listener.
+      if (typeof reportError === 'function') reportError(error);
+      else void Promise.reject(error);
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createClient } from '../client.ts';
 import {
   asked,
@@ -54,6 +54,28 @@ test('a lost connection is opened again, with all subscriptions, and no state is
   await lastSocket().say({ type: 'next', id, payload: dataOf('a', 'PROCESSING') });
   expect(seen.a).toEqual(['QUEUED', 'PROCESSING']);
   expect(connections).toEqual(['connecting', 'websocket', 'connecting', 'websocket']);
+});
+
+test('a listener to the connection that throws does not keep it from being opened again, and its error is reported', async () => {
+  const reported = vi.fn();
+  vi.stubGlobal('reportError', reported);
+  const error = new TypeError('the element is gone');
+  const client = createClient({
+    url: 'http://server',
+    subscriptions: 'shared',
+    onConnection() {
+      throw error;
+    },
+  });
+  const state = client.watch('a').next();
+  await settle();
+  await lastSocket().accept();
+  lastSocket().end();
+  await pass(500);
+  await lastSocket().accept();
+  await lastSocket().say({ type: 'next', id: lastSocket().subscribed[0]!.id, payload: dataOf('a') });
+  expect((await state).value).toMatchObject({ status: 'QUEUED' });
+  expect(reported.mock.calls).toEqual([[error], [error], [error], [error]]);
 });
 
 test('if a connection stays lost, subscriptions end when their time to retry is over', async () => {
