@@ -5,27 +5,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { GraphQLError } from 'graphql';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LIMITS, MAP, makeBody, OPERATIONS, type Part, PLAIN, splitBody, TYPE } from './form.fixture.ts';
 import { createMemoryBudget, FileStore } from './memory-or-disk-store.ts';
 import { readForm } from './multipart-reader.ts';
 import { UploadScalar } from './upload-scalar.ts';
-
-const LIMITS = { maxFiles: 3, maxFileBytes: 3_000_000, maxFieldBytes: 1_000, maxBodyBytes: 10_000_000 };
-const TYPE = 'multipart/form-data; boundary=b0und';
-const OPERATIONS = '{"query":"mutation","variables":{"image":null}}';
-const MAP = '{"0":["variables.image"]}';
-
-type Part = [name: string, content: string | Buffer, filename?: string];
-
-function makeBody(parts: Part[], end = '--b0und--\r\n'): Buffer {
-  const pieces = parts.flatMap(([name, content, filename]) => [
-    Buffer.from(
-      `--b0und\r\ncontent-disposition: form-data; name="${name}"${filename ? `; filename="${filename}"` : ''}\r\n\r\n`,
-    ),
-    Buffer.from(content),
-    Buffer.from('\r\n'),
-  ]);
-  return Buffer.concat([...pieces, Buffer.from(end)]);
-}
 
 let uploadDir = '';
 beforeEach(() => {
@@ -35,14 +18,8 @@ afterEach(() => rmSync(uploadDir, { recursive: true, force: true }));
 
 function read(body: Buffer, { memoryBytes = 10_000_000, type = TYPE, pieceBytes = 65_536 } = {}) {
   const memory = createMemoryBudget(memoryBytes);
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < body.length; at += pieceBytes) pieces.push(body.subarray(at, at + pieceBytes));
-  const form = readForm(
-    Readable.from(pieces),
-    { 'content-type': type },
-    LIMITS,
-    () => new FileStore(memory, uploadDir),
-  );
+  const store = () => new FileStore(memory, uploadDir);
+  const form = readForm(splitBody(body, pieceBytes), { 'content-type': type }, LIMITS, store);
   return { form, memory };
 }
 
@@ -51,11 +28,6 @@ async function readFile(body: Buffer, options: Parameters<typeof read>[1] = {}) 
   const { params, parts } = await form;
   return { params, part: parts[0]!, bytes: await parts[0]!.file.readBytes(), memory };
 }
-
-const PLAIN: Part[] = [
-  ['operations', OPERATIONS],
-  ['map', MAP],
-];
 
 test('a text field in an unknown character set is refused with a message', async () => {
   const head = '--b0und\r\ncontent-disposition: form-data; name="operations"\r\ncontent-type: text/plain; charset=';

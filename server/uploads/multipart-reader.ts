@@ -154,6 +154,7 @@ class FormReader {
   }
 
   #takeMap(text: string): void {
+    if (this.#hasMap) return;
     if (!this.#operations) throw describeMistake('mapFirst');
     const map = parseJson(text);
     if (map === undefined) throw describeMistake('mapNoJson');
