@@ -1,20 +1,8 @@
 import { HeldJobs } from '@inferql/queue/jobs/held-jobs';
 import type { ClaimedJob } from '@inferql/queue/jobs/stream-entry';
 import { expect, test } from 'vitest';
-import { type Batch, Batcher } from './prefetching-batcher.ts';
-
-const job = (entryId: string, stream = 'stream'): ClaimedJob => ({
-  entryId,
-  stream,
-  jobId: entryId,
-  tenant: 'anonymous',
-  image: Buffer.alloc(1),
-  options: { heatmap: false },
-  redelivered: false,
-  readable: true,
-});
-
-const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+import { createQueue, idsOf, job, LONG_MS, nextTurn, startBatcher } from './batcher.fixture.ts';
+import { Batcher } from './prefetching-batcher.ts';
 
 test('while a blocked read is pending nothing else is asked of the queue, and what ends it is claimed at once', async () => {
   let endBlockedRead: ((jobs: ClaimedJob[]) => void) | undefined;
@@ -45,59 +33,6 @@ test('while a blocked read is pending nothing else is asked of the queue, and wh
   batcher.engineIsIdle();
   expect((await batcher.next())?.jobs.map(({ entryId }) => entryId)).toEqual(['1-0']);
 }, 5_000);
-
-/** A queue in memory: what `push` adds is claimed in order, and ends a blocked read. */
-function createQueue() {
-  const waiting: ClaimedJob[] = [];
-  const claimedAtMs: number[] = [];
-  const held = new HeldJobs();
-  let endBlockedRead: (() => void) | undefined;
-  return {
-    claimedAtMs,
-    held,
-    push(...ids: string[]) {
-      waiting.push(...ids.map((id) => job(id)));
-      endBlockedRead?.();
-    },
-    async claim(max: number) {
-      const jobs = waiting.splice(0, max);
-      if (jobs.length > 0) claimedAtMs.push(performance.now());
-      return held.add(jobs);
-    },
-    async waitForJobs() {
-      if (waiting.length === 0) {
-        await new Promise<void>((resolve) => {
-          endBlockedRead = resolve;
-        });
-      }
-      endBlockedRead = undefined;
-      claimedAtMs.push(performance.now());
-      // One per lane.
-      return held.add(waiting.splice(0, 3));
-    },
-    async whenWaitedFor() {
-      while (!endBlockedRead) await nextTurn();
-    },
-  };
-}
-
-function startBatcher(
-  consumer: ReturnType<typeof createQueue>,
-  maxBatchSize: number,
-  maxQueueDelayMs: number,
-  runMs = LONG_MS,
-) {
-  return new Batcher({
-    consumer,
-    maxBatchSize,
-    maxQueueDelayMs,
-    expectedRunMs: () => runMs,
-    onClaimError: (error) => expect.unreachable(String(error)),
-  });
-}
-
-const idsOf = (batch: Batch | undefined) => batch?.jobs.map(({ entryId }) => entryId);
-const LONG_MS = 60_000;
 
 test('a lone job does not wait for others that nothing announces', async () => {
   const queue = createQueue();
@@ -170,6 +105,19 @@ test('what was redelivered goes first, and alone if an attempt at it was lost', 
   expect(idsOf(await batcher.next())?.[0]).toBe('only claimed');
 });
 
+test('what was redelivered goes before jobs that a wait has brought', async () => {
+  const queue = createQueue();
+  const batcher = startBatcher(queue, 8, 0);
+  await queue.whenWaitedFor();
+  batcher.pushIsolated({ jobs: [job('alone')] });
+  expect(idsOf(await batcher.next())).toEqual(['alone']);
+  queue.push('1');
+  await nextTurn();
+  batcher.pushRedelivered([job('only claimed')]);
+  batcher.engineIsIdle();
+  expect(idsOf(await batcher.next())).toEqual(['only claimed', '1']);
+});
+
 test('a closed batcher returns what it holds, then nothing, and is closed once nothing is held', async () => {
   const queue = createQueue();
   const batcher = startBatcher(queue, 1, 0);
@@ -212,88 +160,11 @@ test('a batcher that waits for jobs takes redelivered ones at once, and is close
   });
   await nextTurn();
   expect(isClosed).toBe(false);
-  queue.push('late');
-  const late = await batcher.next();
-  expect(idsOf(late)).toEqual(['late']);
-  queue.held.remove(late!.jobs);
-  await closing;
-});
-
-test('a job that another worker lost while this one claimed does not wait for the end of a blocked read', async () => {
-  let endClaim: (() => void) | undefined;
-  const batcher = new Batcher({
-    maxBatchSize: 8,
-    maxQueueDelayMs: 0,
-    expectedRunMs: () => 0,
-    onClaimError: (error) => expect.unreachable(String(error)),
-    consumer: {
-      held: new HeldJobs(),
-      claim: () =>
-        new Promise((resolve) => {
-          endClaim = () => resolve([]);
-        }),
-      waitForJobs: () => new Promise(() => {}),
-    },
-  });
-  const taken: (string[] | undefined)[] = [];
-  for (const lost of [{ ...job('attempted'), redelivered: true }, job('only claimed')]) {
-    while (!endClaim) await nextTurn();
-    batcher.pushRedelivered([lost]);
-    endClaim();
-    endClaim = undefined;
-    taken.push(idsOf(await batcher.next()));
-    batcher.engineIsIdle();
+  queue.push('late', 'later');
+  for (const id of ['late', 'later']) {
+    const late = await batcher.next();
+    expect(idsOf(late)).toEqual([id]);
+    queue.held.remove(late!.jobs);
   }
-  expect(taken).toEqual([['attempted'], ['only claimed']]);
-});
-
-test.each(['a job to run alone', 'the end of the batcher'])(
-  'a batch that waits for more goes at once for %s',
-  async (why) => {
-    const queue = createQueue();
-    queue.push('1', '2', '3', '4', '5', '6', '7', '8', '9');
-    const batcher = startBatcher(queue, 4, LONG_MS);
-    for (const ids of [
-      ['1', '2', '3', '4'],
-      ['5', '6', '7', '8'],
-    ]) {
-      expect(idsOf(await batcher.next())).toEqual(ids);
-      batcher.engineIsIdle();
-    }
-    const next = batcher.next();
-    await queue.whenWaitedFor();
-    if (why === 'the end of the batcher') void batcher.close();
-    else batcher.pushIsolated({ jobs: [job('alone')] });
-    expect(idsOf(await next)).toEqual(['9']);
-  },
-);
-
-test('claims that fail are repeated with pauses, and reported', async () => {
-  const errors: unknown[] = [];
-  const queue = createQueue();
-  let isDown = true;
-  const ifUp = async (claim: () => Promise<ClaimedJob[]>) => {
-    if (isDown) throw new Error('ERR refused by the test');
-    return claim();
-  };
-  const batcher = new Batcher({
-    maxBatchSize: 8,
-    maxQueueDelayMs: 0,
-    expectedRunMs: () => 0,
-    onClaimError(error) {
-      errors.push(error);
-      isDown = errors.length < 2;
-    },
-    consumer: {
-      held: queue.held,
-      claim: (max) => ifUp(() => queue.claim(max)),
-      waitForJobs: () => ifUp(() => queue.waitForJobs()),
-    },
-  });
-  queue.push('1');
-  const startedAtMs = performance.now();
-  expect(idsOf(await batcher.next())).toEqual(['1']);
-  expect(errors).toHaveLength(2);
-  // The second pause is twice the first one.
-  expect(performance.now() - startedAtMs).toBeGreaterThan(290);
+  await closing;
 });

@@ -180,7 +180,7 @@ export class Batcher {
 
   /** Waits in the background until something is queued; the job that ends the wait becomes pending. */
   #blockForJobs(): void {
-    if (this.#blockedRead || this.#closed) return;
+    if (this.#blockedRead) return;
     this.#blockedRead = true;
     void (async () => {
       try {
