@@ -47,6 +47,18 @@ test('without a WebSocket there are three event streams, and the rest is polled 
   expect(seen.d).toEqual(['QUEUED', 'SUCCEEDED', 'end']);
 });
 
+test('a WebSocket that the browser forbids is replaced, too', async () => {
+  const forbid = vi.fn(function forbid() {
+    throw new DOMException('An insecure WebSocket connection may not be initiated.', 'SecurityError');
+  });
+  vi.stubGlobal('WebSocket', forbid);
+  for (const id of ['a', 'b']) watch(id);
+  await pass(500);
+  expect(forbid).toHaveBeenCalledTimes(2);
+  expect(asked.map(({ ids }) => ids)).toEqual([['a'], ['b']]);
+  expect(seen).toEqual({ a: [], b: [] });
+});
+
 test('hundreds of polled predictions are each read every second, ten per request and two requests at a time', async () => {
   vi.stubGlobal('WebSocket', undefined);
   const ids = Array.from({ length: 203 }, (_, index) => `p.${index}`);

@@ -105,7 +105,16 @@ export class SharedSocket {
   /** @param known the first message's content, if it was just read */
   #open(known?: Record<string, string>): void {
     const { url, getParams } = this.#options;
-    const opened = new WebSocket(url.href.replace(/^http/, 'ws'), 'graphql-transport-ws');
+    const notOpen = (cause?: unknown) =>
+      new InferqlError('UNREACHABLE', `The WebSocket to ${url.host} could not be opened, or was closed.`, { cause });
+    let opened: WebSocket;
+    try {
+      opened = new WebSocket(url.href.replace(/^http/, 'ws'), 'graphql-transport-ws');
+    } catch (error) {
+      // The browser forbids it, for example to a server without https on a page with https.
+      this.#lose(notOpen(error));
+      return;
+    }
     this.#socket = opened;
     this.#timer = setTimeout(() => this.#loseSilent(), ACK_WAIT_MS);
     opened.onopen = () => {
@@ -123,7 +132,7 @@ export class SharedSocket {
       if (code === REFUSED_CLOSE_CODE) {
         this.#onRefused(new InferqlError('UNAUTHENTICATED', 'The server does not accept this API key or token.'));
       } else {
-        this.#lose(new InferqlError('UNREACHABLE', `The WebSocket to ${url.host} could not be opened, or was closed.`));
+        this.#lose(notOpen());
       }
     };
   }
