@@ -37,10 +37,10 @@ export function inspectGif(file: Buffer): GifFacts {
   }
   if (!first) throw refuseDamage();
   const { frame, dataAt, end } = first;
+  if (frame.width === 0 || frame.height === 0) throw refuseDamage();
   // Some files have an empty canvas, or one that is too small: as in browsers, it grows to hold the first frame.
   const width = Math.max(canvas.width, frame.left + frame.width);
   const height = Math.max(canvas.height, frame.top + frame.height);
-  if (width === 0 || height === 0) throw refuseDamage();
   return {
     format: 'gif',
     width,

@@ -44,7 +44,7 @@ export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean 
       previous = -1;
       continue;
     }
-    if (code < 0 || code === end || code > next || (code === next && previous < 0)) return false;
+    if (code < 0 || code === end) return false;
     if (previous >= 0 && next < 4_096) {
       lengths[next] = lengths[previous]! + 1;
       next++;
@@ -54,7 +54,9 @@ export function hasAllPixels(file: Buffer, at: number, pixels: number): boolean 
     left -= lengths[code]!;
     previous = code;
   }
-  // Some encoders omit the end code. Anything else there means that earlier code words were wrong.
+  // Some encoders omit the end code, and zeros fill the last byte. Anything else there means that earlier code words were wrong.
+  const before = position;
   const last = readCode();
-  return left === 0 && (last === end || last === clear || last < 0);
+  const isPadding = last === 0 && buffer === 0 && position === before && position === blockEnd && !file[blockEnd];
+  return left === 0 && (last === end || last === clear || last < 0 || isPadding);
 }

@@ -22,21 +22,16 @@ export function coversCanvas({ frame, width, height }: GifFacts): boolean {
 
 /** The canvas around the first frame is transparent in browsers, whatever background color the file gives: here it is white. */
 export async function decodeOnCanvas(image: Sharp, { frame, width, height }: GifFacts): Promise<RawImage> {
-  const visible = {
-    width: Math.min(frame.width, width - frame.left),
-    height: Math.min(frame.height, height - frame.top),
-  };
-  if (visible.width <= 0 || visible.height <= 0) throw refuseDamage();
   const { data, info } = await image
-    .extract({ left: frame.left, top: frame.top, ...visible })
+    .extract(frame)
     .flatten({ background: '#ffffff' })
     .toColourspace('srgb')
     .raw()
     .toBuffer({ resolveWithObject: true });
   if (info.channels !== 3) throw refuseDamage();
   const canvas = Buffer.alloc(width * height * 3, 255);
-  const rowBytes = visible.width * 3;
-  for (let row = 0; row < visible.height; row++) {
+  const rowBytes = frame.width * 3;
+  for (let row = 0; row < frame.height; row++) {
     data.copy(canvas, ((frame.top + row) * width + frame.left) * 3, row * rowBytes, (row + 1) * rowBytes);
   }
   return { data: canvas, width, height, channels: 3 };

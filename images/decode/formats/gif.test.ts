@@ -1,0 +1,177 @@
+import type { ServedModel } from '@inferql/queue/contract';
+import sharp from 'sharp';
+import { expect, test } from 'vitest';
+import { prepareImage } from '../../preprocess.ts';
+import { hasAllPixels } from './gif-data.ts';
+
+const INPUT: ServedModel['input'] = { width: 8, height: 4, channels: 3, kernel: 'nearest' };
+/** The separator and position of a frame in the left top corner. */
+const FRAME = Buffer.from([0x2c, 0, 0, 0, 0]);
+
+/** A red GIF, transparent if alpha is 0, whose only frame is at a place on a canvas. */
+async function writeGif(
+  [width, height]: [number, number],
+  { canvas, at, alpha = 1 }: { canvas: [number, number]; at: [number, number]; alpha?: number },
+): Promise<Buffer> {
+  const background = { r: 255, g: 0, b: 0, alpha };
+  const gif = await sharp({ create: { width, height, channels: 4, background } })
+    .gif()
+    .toBuffer();
+  const frame = gif.indexOf(FRAME);
+  gif.writeUInt16LE(canvas[0], 6);
+  gif.writeUInt16LE(canvas[1], 8);
+  gif.writeUInt16LE(at[0], frame + 1);
+  gif.writeUInt16LE(at[1], frame + 3);
+  return gif;
+}
+
+/** Rows of `r` for red and `w` for white. */
+async function draw(gif: Buffer): Promise<string[]> {
+  const pixels = await prepareImage(gif, INPUT, 1_000);
+  const colors = Array.from({ length: 32 }, (_, i) => pixels.subarray(3 * i, 3 * i + 3).join());
+  const letters = colors.map((color) => ({ '255,0,0': 'r', '255,255,255': 'w' })[color] ?? color);
+  return [0, 8, 16, 24].map((row) => letters.slice(row, row + 8).join(''));
+}
+
+test('the first frame is where the file says, on white', async () => {
+  expect(await draw(await writeGif([4, 2], { canvas: [8, 4], at: [3, 1] }))).toEqual([
+    'wwwwwwww',
+    'wwwrrrrw',
+    'wwwrrrrw',
+    'wwwwwwww',
+  ]);
+  const hidden = await writeGif([4, 2], { canvas: [8, 4], at: [3, 1], alpha: 0 });
+  expect(await draw(hidden)).toEqual(Array(4).fill('wwwwwwww'));
+});
+
+test.each([
+  [0, 0],
+  [2, 4],
+  [8, 1],
+] as const)('a canvas of %i x %i grows to hold the first frame', async (...canvas) => {
+  expect(await draw(await writeGif([8, 4], { canvas: [...canvas], at: [0, 0] }))).toEqual(Array(4).fill('rrrrrrrr'));
+  expect(await draw(await writeGif([7, 3], { canvas: [...canvas], at: [1, 1] }))).toEqual([
+    'wwwwwwww',
+    ...Array(3).fill('wrrrrrrr'),
+  ]);
+});
+
+test('a first frame without pixels is CORRUPT', async () => {
+  const gif = await writeGif([4, 4], { canvas: [8, 4], at: [0, 0] });
+  gif.writeUInt16LE(0, gif.indexOf(FRAME) + 5);
+  await expect(draw(gif)).rejects.toMatchObject({ code: 'CORRUPT' });
+});
+
+/** A block of code words for pixels of 2 bits: the words, each with its length in bits. */
+function writeCodes(...words: [code: number, bits: number][]): Buffer {
+  const bits = words
+    .map(([code, length]) => code.toString(2).padStart(length, '0'))
+    .toReversed()
+    .join('');
+  const bytes = Array.from({ length: Math.ceil(bits.length / 8) }, (_, i) =>
+    Number.parseInt(bits.slice(Math.max(bits.length - 8 * (i + 1), 0), bits.length - 8 * i), 2),
+  );
+  return Buffer.from([2, bytes.length, ...bytes, 0]);
+}
+
+const [CLEAR, END] = [4, 5];
+
+test.each<[string, [number, number][], boolean]>([
+  [
+    'end with their mark',
+    [
+      [CLEAR, 3],
+      [0, 3],
+      [1, 3],
+      [END, 3],
+    ],
+    true,
+  ],
+  [
+    'end without it',
+    [
+      [CLEAR, 3],
+      [0, 3],
+      [1, 3],
+    ],
+    true,
+  ],
+  [
+    'are known again after a new beginning',
+    [
+      [CLEAR, 3],
+      [0, 3],
+      [CLEAR, 3],
+      [1, 3],
+      [END, 3],
+    ],
+    true,
+  ],
+  [
+    'repeat the word before',
+    [
+      [CLEAR, 3],
+      [0, 3],
+      [6, 3],
+    ],
+    false,
+  ],
+  [
+    'end before the pixels',
+    [
+      [CLEAR, 3],
+      [0, 3],
+      [END, 3],
+    ],
+    false,
+  ],
+  [
+    'continue behind the pixels',
+    [
+      [CLEAR, 3],
+      [0, 3],
+      [1, 3],
+      [1, 3],
+      [END, 3],
+    ],
+    false,
+  ],
+  [
+    'begin with a word that is not known yet',
+    [
+      [CLEAR, 3],
+      [6, 3],
+      [0, 3],
+      [END, 3],
+    ],
+    false,
+  ],
+  [
+    'name a word that is not known yet',
+    [
+      [CLEAR, 3],
+      [0, 3],
+      [7, 3],
+      [END, 3],
+    ],
+    false,
+  ],
+])('code words of two pixels that %s: %o are whole: %s', (_how, words, isWhole) => {
+  expect(hasAllPixels(writeCodes(...words), 0, 2)).toBe(isWhole);
+});
+
+test('code words get longer as more are known, and short again after a new beginning', () => {
+  const words = writeCodes([CLEAR, 3], [0, 3], [CLEAR, 3], [1, 3], [6, 3], [0, 3], [END, 4]);
+  expect(hasAllPixels(words, 0, 5)).toBe(true);
+});
+
+test('a small GIF whose code words end without a mark is decoded, as others are', async () => {
+  const head = Buffer.alloc(13);
+  head.write('GIF89a', 'latin1');
+  head.set([2, 0, 1, 0, 0x81], 6);
+  const palette = [255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0];
+  const frame = [...FRAME, 2, 0, 1, 0, 0];
+  const codes = writeCodes([CLEAR, 3], [0, 3], [1, 3]);
+  const gif = Buffer.concat([head, Buffer.from(palette), Buffer.from(frame), codes, Buffer.from(';')]);
+  expect(await draw(gif)).toEqual(Array(4).fill('wwwwrrrr'));
+});
