@@ -50,7 +50,13 @@ test('a model that is served is not forgotten, nor one with open predictions or 
 });
 
 test('forgetting leaves nothing of the model except ended predictions, which expire in time', async () => {
-  const { registry, consumer, admit, producer, redis, prefix, status } = await setUpRegistry();
+  const { registry, consumer, admit, producer, redis, prefix, status, model } = await setUpRegistry();
+  const labels = { labels: ['one'], headLabels: { kind: ['two'] } };
+  const blockingRedis = connect('blocking');
+  const other = new Consumer({ redis, blockingRedis, prefix, model, worker: 'labels', ...labels });
+  await other.register({ worker: 'labels', version: model.version, engine: 'scripted', startedAtMs: 0 });
+  expect(await registry.readHeadLabels('tiny', model.version)).toEqual(labels.headLabels);
+  await other.deregister();
   const { id } = await admit(1);
   await producer.cancel(id);
   // Its tenant then has a tag in virtual time, which would be a debt once that time begins again.
@@ -97,8 +103,8 @@ test('servers hear of another default model once', async () => {
   expect(await registry.defaultModel()).toBe('other');
 });
 
-test('servers hear of every model that is registered, replaced, withdrawn or loses a worker', async () => {
-  const { redis, prefix, model, consumer, addWorker } = await setUpRegistry();
+test('servers hear of every model that is registered, replaced, withdrawn, forgotten or loses a worker', async () => {
+  const { registry, redis, prefix, model, consumer, addWorker } = await setUpRegistry();
   const subscriber = connect('subscriber');
   const heard: string[] = [];
   subscriber.on('message', (_channel, message: string) => heard.push(message));
@@ -127,4 +133,6 @@ test('servers hear of every model that is registered, replaced, withdrawn or los
   // The older version is current again.
   expect(await countMessages(() => consumer.register(heartbeat))).toBe(1);
   expect(await countMessages(() => consumer.withdraw())).toBe(1);
+  expect(await countMessages(() => consumer.deregister())).toBe(1);
+  expect(await countMessages(() => registry.forget(model.name))).toBe(1);
 });

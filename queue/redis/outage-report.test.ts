@@ -134,6 +134,27 @@ test('a Redis that was read-only and then cannot be reached is not reported as a
   expect(messages).toEqual(['Redis unavailable; retrying', 'Redis available again']);
 });
 
+test('a lasting outage is reported again after a minute, then after twice as long each time, up to an hour', async () => {
+  vi.useFakeTimers();
+  closers.push(() => vi.useRealTimers());
+  const startMs = Date.now();
+  let minutes: number[] = [];
+  const connection = new EventEmitter();
+  const ignore = () => undefined;
+  const warn = () => minutes.push((Date.now() - startMs) / 60_000);
+  reportConnections([connection], 'redis://127.0.0.1:1', { warn, info: ignore, debug: ignore });
+  const fail = () => connection.emit('error', new Error('connect ECONNREFUSED 127.0.0.1:1'));
+  fail();
+  await vi.advanceTimersByTimeAsync(200 * 60_000);
+  expect(minutes).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183]);
+  connection.emit('ready');
+  await vi.advanceTimersByTimeAsync(200 * 60_000);
+  minutes = [];
+  fail();
+  await vi.advanceTimersByTimeAsync(90_000);
+  expect(minutes).toEqual([400, 401]);
+});
+
 const NO_SENTINEL = 'All sentinels are unreachable. Retrying from scratch after 100ms.';
 
 test.each([
