@@ -111,8 +111,6 @@ export class JobClaims {
         if (found.length < max) found.push(...this.held.add(await this.#claimStalled(lane, max - found.length)));
       }
       const attempts = await Promise.all(found.map((job) => redis.hget(`${keys.job}${job.jobId}`, 'attempts')));
-      // Its entry may have been the one that would have reported a backlog.
-      await this.#feed({ HIGH: 1, NORMAL: 1, LOW: 1 }, PRIORITIES.length);
       return (await this.#fetchPixels(found)).map((job, i) => {
         const attempt = Number(attempts[i] ?? 0);
         this.held.noteAttempt(job, attempt);

@@ -27,8 +27,13 @@ it.each([
   const { worker } = await replace(queue, 'bbbbbbbbbbbb', 2);
   await consumer.deregister();
   const moved = [];
-  for (let step = 0; step < 4; step++) moved.push(await worker.migrateRetired());
+  const drained = [];
+  for (let step = 0; step < 4; step++) {
+    moved.push(await worker.migrateRetired());
+    drained.push(await consumer.isDrained());
+  }
   expect(moved).toEqual([100, 100, 100, 30]);
+  expect(drained).toEqual([false, false, false, true]);
   expect(Object.keys(await redis.hgetall(keys.specs)).sort()).toEqual(['bbbbbbbbbbbb', 'current']);
   for (let jobs = await worker.claim(100); jobs.length > 0; jobs = await worker.claim(100)) {
     await worker.settle((await worker.start(jobs)).map(success));
