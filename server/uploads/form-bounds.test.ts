@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LIMITS, MAP, makeBody, OPERATIONS, type Part, PLAIN, splitBody, TYPE } from './form.fixture.ts';
@@ -35,6 +36,37 @@ test('of parts with the same name the first counts', async () => {
   const other: Part = ['operations', OPERATIONS.replace('mutation', 'other')];
   const { params } = await readParts([operations!, other, map!, files[0]!]);
   expect(params.query).toBe('mutation');
+});
+
+test('a body that breaks off is one mistake, and no unhandled error', async () => {
+  const body = Readable.from(
+    (function* () {
+      yield makeBody(PLAIN, '');
+      throw new Error('the connection was reset');
+    })(),
+  );
+  const form = readForm(body, { 'content-type': TYPE }, LIMITS, openStore);
+  await expect(form).rejects.toThrow('not a complete multipart form');
+});
+
+test('the announced length is that of a file only if there is no other', async () => {
+  const read = async (map: string, variables: string) => {
+    const expected: number[] = [];
+    const body = makeBody([
+      ['operations', `{"query":"m","variables":${variables}}`],
+      ['map', map],
+    ]);
+    const headers = { 'content-type': TYPE, 'content-length': `${body.length}` };
+    await readForm(splitBody(body), headers, LIMITS, (bytes) => {
+      expected.push(bytes);
+      return openStore();
+    });
+    return { expected, announced: body.length };
+  };
+  const one = await read(MAP, '{"image":null}');
+  expect(one.expected).toEqual([one.announced]);
+  const two = await read('{"0":["variables.a"],"1":["variables.b"]}', '{"a":null,"b":null}');
+  expect(two.expected).toEqual([0, 0]);
 });
 
 test('a body is read only as fast as its files are written', async () => {

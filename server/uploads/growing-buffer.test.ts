@@ -34,6 +34,17 @@ test('it takes from a budget what it allocates, and gives all of it back', () =>
   expect(budget.heldBytes()).toBe(0);
 });
 
+test('a first chunk in a larger memory counts with all of it, until it is copied', () => {
+  const budget = createMemoryBudget(100_000);
+  const buffer = new GrowingBuffer(10_000, budget);
+  expect(buffer.add(new Uint8Array(16_000).subarray(0, 9_000))).toBe(true);
+  expect(budget.heldBytes()).toBe(16_000);
+  expect(buffer.add(Buffer.alloc(100))).toBe(true);
+  expect(budget.heldBytes()).toBe(10_000);
+  buffer.free();
+  expect(budget.heldBytes()).toBe(0);
+});
+
 test('memory for an announced length is taken at once, when a good part of it has arrived', () => {
   const budget = createMemoryBudget(1_000_000);
   const whole = randomBytes(100_000);

@@ -35,10 +35,5 @@ export function joinSmallChunks(pass: (chunk: Buffer) => void) {
     },
     /** Passes on what is held: the stream has ended. */
     flush,
-    /** Nobody wants the rest. */
-    drop(): void {
-      length = 0;
-      flush();
-    },
   };
 }

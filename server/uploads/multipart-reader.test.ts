@@ -73,7 +73,10 @@ describe('a file', () => {
   test('that exceeds the limit is refused, and leaves nothing', async () => {
     const { form, memory } = read(makeBody([...PLAIN, ['0', Buffer.alloc(LIMITS.maxFileBytes + 1), 'x.jpg']]));
     const [part] = (await form).parts;
-    await expect(part!.file.arrived()).rejects.toMatchObject({ code: 'TOO_LARGE', message: /3000000 bytes/ });
+    await expect(part!.file.arrived()).rejects.toMatchObject({
+      code: 'TOO_LARGE',
+      message: expect.stringContaining('3 MB'),
+    });
     expect(memory.heldBytes()).toBe(0);
     await expect.poll(() => readdirSync(uploadDir)).toEqual([]);
   });
@@ -132,6 +135,14 @@ describe('a mistake is named, and a correct request is shown', () => {
       makeBody([
         ['operations', OPERATIONS],
         ['map', '{"0":"variables.image"}'],
+      ]),
+      /list of paths/,
+    ],
+    [
+      'a map of nothing',
+      makeBody([
+        ['operations', OPERATIONS],
+        ['map', '{"0":[]}'],
       ]),
       /list of paths/,
     ],
@@ -196,7 +207,12 @@ test.each<[string, Part[], RegExp]>([
     ],
     /more than 3 files/,
   ],
-  ['a long field', [['operations', JSON.stringify({ query: 'x'.repeat(2_000) })]], /1000 bytes/],
+  ['a long field', [['operations', JSON.stringify({ query: 'x'.repeat(2_000) })]], /larger than the 1 kB/],
+  [
+    'a field of few long characters',
+    [['operations', JSON.stringify({ query: 'ä'.repeat(600) })]],
+    /larger than the 1 kB/,
+  ],
 ])('%s are REQUEST_TOO_LARGE, with the limit', async (_name, parts, words) => {
   const error = (await read(makeBody(parts)).form.catch((thrown) => thrown)) as GraphQLError;
   expect(error.message).toMatch(words);

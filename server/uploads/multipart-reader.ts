@@ -231,7 +231,6 @@ class FormReader {
 
   #leave(): void {
     this.#isOver = true;
-    this.#joiner.drop();
     this.#body.off('data', this.#pass).off('end', this.#endBody).off('error', this.#cut).off('close', this.#cut);
     // The rest is dropped, but must be read from the connection for the next request.
     this.#body.on('error', () => undefined).resume();

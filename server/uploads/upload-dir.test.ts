@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { openUploadDir } from './upload-dir.ts';
 
@@ -29,6 +29,13 @@ test('files of dead processes are removed, those of living ones are not', () => 
   expect(existsSync(join(stateDir, 'uploads', 'odd'))).toBe(false);
   expect(existsSync(join(stateDir, 'uploads', `${process.ppid}-abc`))).toBe(true);
   expect(readdirSync(uploadDir.dir)).toEqual([]);
+});
+
+test('the folder is known by its process, whose earlier ones are removed: in a container its id is the same after every start', () => {
+  const first = openUploadDir(stateDir);
+  const second = openUploadDir(stateDir);
+  expect(readdirSync(join(stateDir, 'uploads'))).toEqual([basename(second.dir)]);
+  for (const { dir } of [first, second]) expect(basename(dir)).toMatch(new RegExp(`^${process.pid}-`));
 });
 
 test('a folder that cannot be written to is named, with its setting', () => {
