@@ -1,5 +1,5 @@
 /** What the worker makes of an engine's answers, of its silence and of its end: each engine is a program that a test writes. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processExists } from '@inferql/queue/process-exists';
@@ -51,6 +51,19 @@ async function start(onMessage: string, model: Partial<EngineModel> = {}, onLine
   const engine = await startSupervisedEngine({ model: { ...MODEL, ...model }, ...limits, log, childPath });
   onTestFinished(() => engine.close());
   return { engine, logged };
+}
+
+/** How many engines' memory this process holds. */
+function countSharedFiles(): number {
+  const isShared = (fd: string) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).includes(`/inferql-${process.pid}-`);
+    } catch {
+      // That of this list, which is closed by now.
+      return false;
+    }
+  };
+  return readdirSync('/proc/self/fd').filter(isShared).length;
 }
 
 const image = (red: number) => Uint8Array.of(red, 0, 0);
@@ -167,6 +180,7 @@ test('an engine that ends is started again each time, and its last lines are log
      process.stdout.write('', () => process.exit(7));`,
   );
   const pids = new Set<number | undefined>();
+  const shared = countSharedFiles();
   for (let crash = 0; crash < 2; crash++) {
     pids.add(engine.pid());
     await expect(engine.run([image(1)], false)).rejects.toMatchObject({ code: 'ENGINE_CRASHED' });
@@ -174,6 +188,7 @@ test('an engine that ends is started again each time, and its last lines are log
     expect(engine.downSinceMs()).toBeUndefined();
   }
   expect(pids.size).toBe(2);
+  expect(countSharedFiles()).toBe(shared);
   const { lastLines } = logged.find(({ msg }) => msg.startsWith('engine process ended'))!;
   expect(lastLines!.map((line) => line.split(' ')[0])).toEqual(Array.from({ length: 20 }, (_, line) => `${line + 10}`));
   expect(Math.max(...lastLines!.map(({ length }) => length))).toBe(500);
