@@ -71,13 +71,15 @@ describe('cost is read from the file', () => {
     expect(() => check(file)).toThrow(expect.objectContaining(code('TOO_COMPLEX', /overlap/)));
   });
 
-  test('a TIFF of another size than the JPEG inside it is CORRUPT', () => {
+  test('a TIFF of another size than the JPEG inside it, or whose JPEG is cut, is CORRUPT', () => {
     const tiff = writeOldJpegTiff(writeManyScans({ side: 64, coefficients: 1, bits: 1 }), 1);
     expect(() => check(tiff)).not.toThrow();
     const widthAt = 10 + 8;
     expect(tiff.readUInt32LE(widthAt)).toBe(64);
     tiff.writeUInt32LE(32, widthAt);
     expect(() => check(tiff)).toThrow(expect.objectContaining(code('CORRUPT')));
+    const cut = writeOldJpegTiff(writeManyScans({ side: 64, coefficients: 1, bits: 1 }).subarray(0, -2), 1);
+    expect(() => check(cut)).toThrow(expect.objectContaining(code('CORRUPT')));
   });
 
   test('a plain JPEG costs less than a progressive one, an interlaced PNG more than a plain one', async () => {
