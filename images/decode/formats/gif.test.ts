@@ -62,10 +62,12 @@ test('a first frame without pixels is CORRUPT', async () => {
   await expect(draw(gif)).rejects.toMatchObject({ code: 'CORRUPT' });
 });
 
-/** A block of code words for pixels of 2 bits: the words, each with its length in bits. */
-function writeCodes(...words: [code: number, bits: number][]): Buffer {
+/** A block of code words for pixels of 2 bits, each of 3 bits or with its length: 4 begins anew, 5 ends, from 6 on they repeat. */
+function writeCodes(words: string): Buffer {
   const bits = words
-    .map(([code, length]) => code.toString(2).padStart(length, '0'))
+    .split(' ')
+    .map((word) => word.split(':').map(Number))
+    .map(([code, length = 3]) => code!.toString(2).padStart(length, '0'))
     .toReversed()
     .join('');
   const bytes = Array.from({ length: Math.ceil(bits.length / 8) }, (_, i) =>
@@ -74,95 +76,22 @@ function writeCodes(...words: [code: number, bits: number][]): Buffer {
   return Buffer.from([2, bytes.length, ...bytes, 0]);
 }
 
-const [CLEAR, END] = [4, 5];
-
-test.each<[string, [number, number][], boolean]>([
-  [
-    'end with their mark',
-    [
-      [CLEAR, 3],
-      [0, 3],
-      [1, 3],
-      [END, 3],
-    ],
-    true,
-  ],
-  [
-    'end without it',
-    [
-      [CLEAR, 3],
-      [0, 3],
-      [1, 3],
-    ],
-    true,
-  ],
-  [
-    'are known again after a new beginning',
-    [
-      [CLEAR, 3],
-      [0, 3],
-      [CLEAR, 3],
-      [1, 3],
-      [END, 3],
-    ],
-    true,
-  ],
-  [
-    'repeat the word before',
-    [
-      [CLEAR, 3],
-      [0, 3],
-      [6, 3],
-    ],
-    false,
-  ],
-  [
-    'end before the pixels',
-    [
-      [CLEAR, 3],
-      [0, 3],
-      [END, 3],
-    ],
-    false,
-  ],
-  [
-    'continue behind the pixels',
-    [
-      [CLEAR, 3],
-      [0, 3],
-      [1, 3],
-      [1, 3],
-      [END, 3],
-    ],
-    false,
-  ],
-  [
-    'begin with a word that is not known yet',
-    [
-      [CLEAR, 3],
-      [6, 3],
-      [0, 3],
-      [END, 3],
-    ],
-    false,
-  ],
-  [
-    'name a word that is not known yet',
-    [
-      [CLEAR, 3],
-      [0, 3],
-      [7, 3],
-      [END, 3],
-    ],
-    false,
-  ],
-])('code words of two pixels that %s: %o are whole: %s', (_how, words, isWhole) => {
-  expect(hasAllPixels(writeCodes(...words), 0, 2)).toBe(isWhole);
+test.each([
+  ['end with their mark', '4 0 1 5', true],
+  ['end without it', '4 0 1', true],
+  ['begin anew in the middle', '4 0 4 1 5', true],
+  ['begin anew with one that is not known yet', '4 0 4 6 5', false],
+  ['repeat more than there are pixels', '4 0 6', false],
+  ['end before the pixels', '4 0 5', false],
+  ['continue behind the pixels', '4 0 1 1 5', false],
+  ['begin with one that is not known yet', '4 6 0 5', false],
+  ['name one that is not known yet', '4 0 7 1 5:4', false],
+])('code words of two pixels that %s: %s', (_how, words, isWhole) => {
+  expect(hasAllPixels(writeCodes(words), 0, 2)).toBe(isWhole);
 });
 
 test('code words get longer as more are known, and short again after a new beginning', () => {
-  const words = writeCodes([CLEAR, 3], [0, 3], [CLEAR, 3], [1, 3], [6, 3], [0, 3], [END, 4]);
-  expect(hasAllPixels(words, 0, 5)).toBe(true);
+  expect(hasAllPixels(writeCodes('4 0 4 1 6 0 5:4'), 0, 5)).toBe(true);
 });
 
 test('a small GIF whose code words end without a mark is decoded, as others are', async () => {
@@ -171,7 +100,7 @@ test('a small GIF whose code words end without a mark is decoded, as others are'
   head.set([2, 0, 1, 0, 0x81], 6);
   const palette = [255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0];
   const frame = [...FRAME, 2, 0, 1, 0, 0];
-  const codes = writeCodes([CLEAR, 3], [0, 3], [1, 3]);
+  const codes = writeCodes('4 0 1');
   const gif = Buffer.concat([head, Buffer.from(palette), Buffer.from(frame), codes, Buffer.from(';')]);
   expect(await draw(gif)).toEqual(Array(4).fill('wwwwrrrr'));
 });

@@ -17,7 +17,7 @@ export function cutToFirstFrame(file: Buffer, { firstFrameEnd, width, height }: 
 
 /** Whether the first frame leaves nothing of the canvas empty. */
 export function coversCanvas({ frame, width, height }: GifFacts): boolean {
-  return frame.left === 0 && frame.top === 0 && frame.width >= width && frame.height >= height;
+  return frame.width === width && frame.height === height;
 }
 
 /** The canvas around the first frame is transparent in browsers, whatever background color the file gives: here it is white. */
