@@ -119,6 +119,13 @@ describe('what waits in a backlog', () => {
     expect(woken.length > 0 ? woken : await other.waitForJobs()).toHaveLength(1);
   });
 
+  it('wakes a blocked worker when what was in the stream is canceled', async () => {
+    const queue = await setUp();
+    const ids = await flood(queue, by('a'), 3);
+    await queue.producer.cancel(ids[0]!);
+    expect((await queue.consumer.waitForJobs()).map(({ jobId }) => jobId)).toEqual([ids[1]]);
+  });
+
   it('is found even if the worker that claimed what was in the stream is lost', async () => {
     const queue = await setUp();
     const ids = await flood(queue, by('a'), 3);
