@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { startTestRedis } from '@inferql/testing/redis/redis-server';
 import type { Redis } from 'ioredis';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -134,6 +134,24 @@ test('a Redis that was read-only and then cannot be reached is not reported as a
   expect(messages).toEqual(['Redis unavailable; retrying', 'Redis available again']);
 });
 
+test('an outage that is over before its reason is known is not reported', async () => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  closers.push(() => silent.close());
+  const messages: string[] = [];
+  const note = (_fields: object, message: string) => void messages.push(message);
+  const connection = new EventEmitter();
+  const { port } = silent.address() as { port: number };
+  reportConnections([connection], `redis://127.0.0.1:${port}`, { warn: note, info: note, debug: () => undefined });
+  const asked = once(silent, 'connection');
+  connection.emit('error', new Error('read ECONNRESET'));
+  const [socket] = (await asked) as [Socket];
+  connection.emit('ready');
+  socket.end('-ERR some reason\r\n');
+  await once(socket.resume(), 'close');
+  expect(messages).toEqual(['Redis available again']);
+});
+
 test('a lasting outage is reported again after a minute, then after twice as long each time, up to an hour', async () => {
   vi.useFakeTimers();
   closers.push(() => vi.useRealTimers());
@@ -178,4 +196,6 @@ test('what a library writes to the console appears once, through the log', () =>
   for (let i = 0; i < 5; i++) target.warn('Skipping the ready check');
   target.error('other');
   expect(lines).toEqual([{ text: 'Skipping the ready check' }, { text: 'other' }]);
+  for (let i = 0; i < 200; i++) target.warn(`text ${i}`);
+  expect(lines).toHaveLength(100);
 });

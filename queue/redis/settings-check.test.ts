@@ -17,9 +17,12 @@ async function check(options: Parameters<typeof startTestRedis>[0], rules: strin
   return checkRedisSetup(redis);
 }
 
-test('a Redis that keeps what is queued and evicts nothing passes', async () => {
-  expect(await check({ persistent: true })).toEqual([]);
-});
+test.each([[['--maxmemory', '100mb']], [['--maxmemory-policy', 'allkeys-lru']]])(
+  'a Redis that keeps what is queued and evicts nothing passes: %s',
+  async (args) => {
+    expect(await check({ persistent: true, args })).toEqual([]);
+  },
+);
 
 test('one without an append-only file is named', async () => {
   expect(await check({})).toEqual([expect.stringContaining('appendonly yes')]);

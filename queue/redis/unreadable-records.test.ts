@@ -12,9 +12,12 @@ test('each place is logged once per reason, and listed', () => {
 });
 
 test('places are bounded, whatever is written into Redis', () => {
-  const records = createUnreadableRecords(() => undefined);
+  const logged: string[] = [];
+  const records = createUnreadableRecords((place, error) => logged.push(`${place}: ${(error as Error).message}`));
   for (let i = 0; i < 5_000; i++) records.report(`model ${i}`, new Error('x'));
   expect(records.list().length).toBe(1_000);
+  records.report('model 7', new Error('another'));
+  expect(logged.slice(1_000)).toEqual(['model 7: another']);
 });
 
 test('a place that was not met for a minute is forgotten, and logged if it is met again', () => {

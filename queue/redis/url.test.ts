@@ -29,6 +29,7 @@ test.each([
       shown: 'a:1,b:6379',
     },
   ],
+  ['redis+cluster://a:1/0', { kind: 'cluster', hosts: [{ host: 'a', port: 1 }], tls: false, shown: 'a:1' }],
   [
     'rediss+sentinel://:secret@a,b:2/main',
     {
@@ -72,6 +73,7 @@ test.each([
   ['redis://:secret@', /is not an address/],
   ['redis://a:b@c@d', /is not an address/],
   ['redis://localhost:99999', /'localhost:99999' is not host:port/],
+  ['redis://localhost:0', /'localhost:0' is not host:port/],
   ['redis://a,b', /several hosts/],
   ['redis://localhost/first', /'first' is not the number of a database/],
   ['redis+cluster://localhost/1', /no databases/],
