@@ -6,6 +6,7 @@ import type { CallOptions, ClassifyOptions, Client, ClientOptions, ImageInput } 
 import { CancelDocument, LimitsDocument, ModelsDocument, QueueDocument, ReadDocument } from './generated/graphql.ts';
 import { withRetries } from './requests/retry.ts';
 import { Transport } from './requests/transport.ts';
+import { endWhenLeft } from './subscriptions/leaving.ts';
 import { SharedSubscriber } from './subscriptions/shared-subscriber.ts';
 import { createStreamSubscriber } from './subscriptions/stream-subscriber.ts';
 import { selectFields, watchPrediction, watchQueue } from './subscriptions/watch.ts';
@@ -45,7 +46,8 @@ export function createClientWith<Image>(
     submit: async (image, call) => submitImage(uploads, await readImage(image), complete<ClassifyOptions>(call)),
     classifyAll: (images, call) => classifyAll(client.classify, images, call),
     classifyEach: (images, call) => classifyEach(client.classify, images, call),
-    watch: (id, call) => watchPrediction(subscriber, id, complete(call)),
+    watch: (id, call) =>
+      endWhenLeft((signal) => watchPrediction(subscriber, id, { ...complete(call), signal }), call?.signal),
     async prediction(id, given) {
       const call = complete(given);
       const variables = { id, ...selectFields(call) };
@@ -74,7 +76,8 @@ export function createClientWith<Image>(
       const variables = { model: model ?? null };
       return (await withRetries(call, () => transport.execute(QueueDocument, variables, call.signal))).queue ?? null;
     },
-    watchQueue: (model, call) => watchQueue(subscriber, model, complete(call)),
+    watchQueue: (model, call) =>
+      endWhenLeft((signal) => watchQueue(subscriber, model, { ...complete(call), signal }), call?.signal),
   };
   return client;
 }
