@@ -1,7 +1,8 @@
 /** Models that come and go: which are offered, which is the default, and what forgetting one leaves behind. */
 import { expect, test } from 'vitest';
+import { PRIORITIES } from '../contract.ts';
 import { Consumer } from '../jobs/consumer.ts';
-import { modelKeys, registryKeys } from '../redis/keys.ts';
+import { modelKeys, registryKeys, streamKey } from '../redis/keys.ts';
 import { connect, setUp, success } from '../test/queue.fixture.ts';
 import { FORGET_AFTER_MS, Registry } from './registry.ts';
 
@@ -135,4 +136,33 @@ test('servers hear of every model that is registered, replaced, withdrawn, forgo
   expect(await countMessages(() => consumer.withdraw())).toBe(1);
   expect(await countMessages(() => consumer.deregister())).toBe(1);
   expect(await countMessages(() => registry.forget(model.name))).toBe(1);
+});
+
+test('the withdrawal of a version that was replaced leaves the current one', async () => {
+  const { registry, redis, prefix, model, consumer } = await setUpRegistry();
+  const version = 'bbbbbbbbbbbb';
+  const blockingRedis = connect('blocking');
+  const newer = new Consumer({ redis, blockingRedis, prefix, model: { ...model, version }, worker: 'newer' });
+  await newer.register({ worker: 'newer', version, engine: 'scripted', startedAtMs: 0 });
+  expect(await consumer.withdraw()).toBe(true);
+  expect(await registry.models()).toMatchObject([{ version }]);
+});
+
+test('nothing is kept of a worker that is gone, except what it holds', async () => {
+  const { registry, redis, prefix, model, consumer } = await setUpRegistry();
+  const keys = modelKeys(prefix, model.name);
+  const blockingRedis = connect('blocking');
+  const gone = new Consumer({ redis, blockingRedis, prefix, model, worker: 'gone', lifetimeMs: 1 });
+  const record = { version: model.version, engine: 'scripted', startedAtMs: 0 };
+  await gone.register({ worker: 'gone', ...record });
+  await gone.claim(8);
+  await expect
+    .poll(async () => (await registry.queueState('tiny'))!.workers.map(({ worker }) => worker))
+    .toEqual(['worker1']);
+  await consumer.register({ worker: 'worker1', ...record });
+  expect(await redis.hkeys(keys.workers)).toEqual(['worker1']);
+  const groups = await Promise.all(
+    PRIORITIES.map((lane) => redis.call('XINFO', 'CONSUMERS', streamKey(keys, model.version, lane), 'workers')),
+  );
+  expect(JSON.stringify(groups)).not.toContain('gone');
 });

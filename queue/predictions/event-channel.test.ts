@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { modelKeys } from '../redis/keys.ts';
 import { connect, setUp, success } from '../test/queue.fixture.ts';
 import { EventChannel } from './event-channel.ts';
 
 describe('the channel', () => {
-  async function listen(prefix: string) {
+  async function listen(prefix: string, ...models: string[]) {
     const heard: { id: string; revision: number; status: string }[] = [];
     const gaps: string[] = [];
+    const changes: (string | undefined)[] = [];
     const subscriber = connect('subscriber');
     const channel = new EventChannel(
       { subscriber, redis: connect('work'), prefix },
@@ -15,12 +17,13 @@ describe('the channel', () => {
           heard.push({ id, revision, status });
         },
         onGap: (model) => gaps.push(model),
-        onModelsChanged: () => undefined,
+        onModelsChanged: () => changes.push('models'),
+        onKeyChanged: (id) => changes.push(id ?? 'keys'),
       },
     );
-    await channel.subscribe('tiny');
+    for (const model of models.length > 0 ? models : ['tiny']) await channel.subscribe(model);
     await expect.poll(() => channel.ready()).toBe(true);
-    return { channel, heard, gaps, subscriber };
+    return { channel, heard, gaps, changes, subscriber };
   }
 
   it('reports every change in order', async () => {
@@ -55,11 +58,13 @@ describe('the channel', () => {
 
   it('reconnects after its connection was cut, and reports that messages may have been missed', async () => {
     const { prefix, admit, producer, redis } = await setUp();
-    const { channel, gaps, heard } = await listen(prefix);
+    const { channel, gaps, heard, changes } = await listen(prefix);
     const before = gaps.length;
+    changes.length = 0;
     await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     await expect.poll(() => gaps.length).toBeGreaterThan(before);
     expect(channel.ready()).toBe(true);
+    expect(changes).toEqual(['models', 'keys']);
     await producer.cancel((await admit(1)).id);
     await expect.poll(() => heard.length).toBe(1);
   });
@@ -78,5 +83,38 @@ describe('the channel', () => {
     await producer.cancel(ids[1]!);
     await expect.poll(() => heard.length).toBe(2);
     expect(gaps.length).toBe(before + 1);
+  });
+
+  it('replaces a connection on which two audits in a row miss messages', async () => {
+    const { prefix, admit, producer, redis, keys } = await setUp();
+    const { channel, heard, subscriber } = await listen(prefix);
+    const loseOne = async () => {
+      await redis.hincrby(keys.counters, 'sequence', 1);
+      await channel.audit();
+    };
+    let closed = 0;
+    subscriber.on('close', () => closed++);
+    await channel.audit();
+    for (const pixel of [1, 2]) {
+      await loseOne();
+      await producer.cancel((await admit(pixel)).id);
+      await expect.poll(() => heard.length).toBe(pixel);
+    }
+    expect(closed).toBe(0);
+    await loseOne();
+    await loseOne();
+    await expect.poll(() => closed).toBe(1);
+    await expect.poll(() => channel.ready()).toBe(true);
+  });
+
+  it('audits all models, even if the counters of one hold something else', async () => {
+    const { prefix, redis, keys } = await setUp();
+    const { channel, gaps } = await listen(prefix, 'broken', 'tiny');
+    await redis.set(modelKeys(prefix, 'broken').counters, 'x');
+    await channel.audit();
+    gaps.length = 0;
+    await redis.hincrby(keys.counters, 'sequence', 1);
+    await channel.audit();
+    expect(gaps).toEqual(['tiny']);
   });
 });

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { ANONYMOUS_CALLER } from '../contract.ts';
+import type { RedisConnection } from '../redis/connection.ts';
 import { leftovers, setUp, success } from '../test/queue.fixture.ts';
+
+async function readClockMs(redis: RedisConnection): Promise<number> {
+  const [seconds, microseconds] = await redis.time();
+  return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
+}
 
 describe('the end of a prediction before its result', () => {
   it('by cancel takes it off the queue; a running one drops its result; the first transition wins', async () => {
@@ -20,10 +26,32 @@ describe('the end of a prediction before its result', () => {
 
   it('by its deadline needs no worker, and frees the payload', async () => {
     const { admit, producer, redis, prefix } = await setUp();
-    const { id } = await admit(1, { timeoutMs: 1 });
+    const { id, deadlineMs } = await admit(1, { timeoutMs: 300 });
     await expect.poll(() => producer.expireDue('tiny')).toBe(1);
+    expect(await readClockMs(redis)).toBeGreaterThanOrEqual(deadlineMs);
     expect((await producer.read(id))!.state).toMatchObject({ status: 'EXPIRED', errorCode: 'DEADLINE_EXCEEDED' });
     expect(await leftovers(redis, prefix)).toEqual([]);
+  });
+
+  it('by its deadline comes in steps of bounded length', async () => {
+    const { admit, producer, redis, request } = await setUp({ maxQueueSize: 1_000 });
+    await Promise.all(Array.from({ length: 200 }, () => producer.admit(request(1, { timeoutMs: 1 }))));
+    const { deadlineMs } = await admit(1, { timeoutMs: 1 });
+    await expect.poll(() => readClockMs(redis)).toBeGreaterThanOrEqual(deadlineMs);
+    const ended = [await producer.expireDue('tiny'), await producer.expireDue('tiny')];
+    expect(ended).toEqual([200, 1]);
+  });
+
+  it('by its caller’s disconnection happens only while it waits and shares its job with nobody', async () => {
+    const { admit, consumer, producer, status } = await setUp();
+    const [first, second, third] = [await admit(1), await admit(1), await admit(2)];
+    const leave = (id: string) => producer.cancel(id, { onlyAbandoned: true });
+    expect(await leave(first.id)).toMatchObject({ status: 'QUEUED' });
+    await producer.cancel(second.id);
+    expect(await leave(first.id)).toMatchObject({ status: 'CANCELED' });
+    await consumer.start(await consumer.claim(1));
+    expect(await leave(third.id)).toMatchObject({ status: 'PROCESSING' });
+    expect(await status(third.id)).toBe('PROCESSING');
   });
 
   it('by its deadline leaves the work to those that share it and have more time', async () => {
@@ -110,7 +138,7 @@ describe('sharing', () => {
   });
 
   it('answers from the cache while it lasts, and can be switched off', async () => {
-    const { admit, consumer, registry, redis, prefix } = await setUp();
+    const { admit, consumer, registry, redis, prefix, keys } = await setUp();
     await admit(1, { cacheTtlMs: 60_000 });
     const [started] = await consumer.start(await consumer.claim(8));
     await consumer.settle([success(started!)]);
@@ -121,6 +149,8 @@ describe('sharing', () => {
     });
     expect(await leftovers(redis, prefix)).toEqual([]);
     expect((await registry.queueState('tiny'))!.ended.SUCCEEDED).toBe(2);
+    const [cached] = await redis.keys(`${keys.cache}*`);
+    expect(await redis.pttl(cached!)).toBeLessThanOrEqual(60_000);
     expect(await admit(1)).toMatchObject({ status: 'QUEUED', cached: false });
     expect(await admit(1, { share: false })).toMatchObject({ status: 'QUEUED', cached: false });
   });

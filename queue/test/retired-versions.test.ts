@@ -81,6 +81,7 @@ it('a late result of an old version ends a prediction whose job has moved, and i
   // As if the old worker had been paused.
   await consumer.deregister();
   expect(await worker.migrateRetired()).toBe(1);
+  await consumer.extendLeases(consumer.held.entries());
   expect((await producer.read(id))!.state).toMatchObject({ status: 'PROCESSING', version: 'bbbbbbbbbbbb' });
   expect(await consumer.settle(started.map(success))).toEqual(['settled']);
   expect((await producer.read(id))!.state).toMatchObject({ status: 'SUCCEEDED', version: model.version });
