@@ -97,8 +97,7 @@ function convertChannels(data: Buffer, from: number, to: 1 | 3 | 4): Buffer {
     if (to !== 1) {
       converted.fill(data[at]!, pixel * to, pixel * to + 3);
       if (to === 4) converted[pixel * 4 + 3] = data[at + 1]!;
-    } else if (from < 3) converted[pixel] = data[at]!;
-    else converted[pixel] = Math.round(0.299 * data[at]! + 0.587 * data[at + 1]! + 0.114 * data[at + 2]!);
+    } else converted[pixel] = Math.round(0.299 * data[at]! + 0.587 * data[at + 1]! + 0.114 * data[at + 2]!);
   }
   return converted;
 }

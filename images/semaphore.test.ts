@@ -55,6 +55,22 @@ test('a task that leaves while it waits takes nobody’s place, and does not lea
   await Promise.all([first, last]);
 });
 
+test('a task whose caller has left does not run; one that runs does not lose its place if its caller leaves', async () => {
+  const { add, began, ends, endOne } = start(1);
+  await expect(add('a', 'a1', AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
+  const leaving = new AbortController();
+  const tasks = [add('a', 'a2'), add('a', 'a3', leaving.signal), add('a', 'a4'), add('a', 'a5')];
+  await expect.poll(() => began).toEqual(['a2']);
+  await endOne();
+  leaving.abort(new Error('gone'));
+  const last = add('b', 'b1');
+  expect(began).toEqual(['a2', 'a3']);
+  for (let i = 0; i < 3; i++) await endOne();
+  expect([...began].sort()).toEqual(['a2', 'a3', 'a4', 'a5', 'b1']);
+  for (const end of ends) end();
+  await Promise.all([...tasks, last]);
+});
+
 test('a task that fails frees its place', async () => {
   const { run } = start(1);
   await expect(run(forever(), async () => Promise.reject(new Error('no')))).rejects.toThrow('no');

@@ -94,13 +94,14 @@ test('code words get longer as more are known, and short again after a new begin
   expect(hasAllPixels(writeCodes('4 0 4 1 6 0 5:4'), 0, 5)).toBe(true);
 });
 
-test('a small GIF whose code words end without a mark is decoded, as others are', async () => {
+test('a small GIF whose code words end without a mark is decoded, one whose code words end before the pixels is CORRUPT', async () => {
   const head = Buffer.alloc(13);
   head.write('GIF89a', 'latin1');
   head.set([2, 0, 1, 0, 0x81], 6);
   const palette = [255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0];
   const frame = [...FRAME, 2, 0, 1, 0, 0];
-  const codes = writeCodes('4 0 1');
-  const gif = Buffer.concat([head, Buffer.from(palette), Buffer.from(frame), codes, Buffer.from(';')]);
-  expect(await draw(gif)).toEqual(Array(4).fill('wwwwrrrr'));
+  const write = (codes: string) =>
+    Buffer.concat([head, Buffer.from(palette), Buffer.from(frame), writeCodes(codes), Buffer.from(';')]);
+  expect(await draw(write('4 0 1'))).toEqual(Array(4).fill('wwwwrrrr'));
+  await expect(draw(write('4 0 5'))).rejects.toMatchObject({ code: 'CORRUPT' });
 });

@@ -28,6 +28,28 @@ test('requests wait until there is memory, urgent ones go first, and aborted one
   expect(budget.usedBytes()).toBe(0);
 });
 
+test('a request may take all memory, and one that leaves makes way for smaller ones behind it', async () => {
+  const budget = createMemoryBudget(100);
+  (await budget.reserve(100, { isUrgent: true, signal }))();
+  await expect(budget.reserve(1, { isUrgent: true, signal: AbortSignal.abort(new Error('gone')) })).rejects.toThrow(
+    'gone',
+  );
+  const served = new AbortController();
+  const first = await budget.reserve(80, { isUrgent: false, signal: served.signal });
+  const leaving = new AbortController();
+  const left = budget.reserve(90, { isUrgent: false, signal: leaving.signal });
+  const small = budget.reserve(20, { isUrgent: false, signal });
+  const last = budget.reserve(100, { isUrgent: false, signal });
+  // One that was served has left the queue, and takes nobody with it.
+  served.abort();
+  leaving.abort(new Error('gone'));
+  await expect(left).rejects.toThrow('gone');
+  (await small)();
+  first();
+  (await last)();
+  expect(budget.usedBytes()).toBe(0);
+});
+
 test('a request for more than the whole budget is an error of the caller', async () => {
   await expect(createMemoryBudget(10).reserve(11, { isUrgent: true, signal })).rejects.toThrow(RangeError);
 });
