@@ -1,6 +1,6 @@
 import { needsToneMap } from '../color/tone-map.ts';
 import type { ImageFacts } from '../inspect/image-facts.ts';
-import { isCmykTiff, isPlainTiff } from './formats/tiff.ts';
+import { isCmykTiff, isPlainTiff, isTurnedJpeg } from './formats/tiff.ts';
 
 /**
  * Where an image is decoded. `quick` and `medium`: on the threads of this process; medium images leave some threads free for file access.
@@ -31,7 +31,7 @@ function blocksThread(facts: ImageFacts, fileBytes: number): boolean {
     case 'avif':
       return isLarge && needsToneMap(facts.color);
     case 'tiff':
-      return isLarge && (isCmykTiff(facts) || !isPlainTiff(facts));
+      return isLarge && (isCmykTiff(facts) || isTurnedJpeg(facts) || !isPlainTiff(facts));
     case 'bmp':
     case 'ico':
       return isLarge;

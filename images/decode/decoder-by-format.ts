@@ -14,7 +14,7 @@ import { decodeIconBitmap } from './formats/ico.ts';
 import { closeJpeg } from './formats/jpeg-end-marker.ts';
 import { cutSecondPicture } from './formats/jpeg-second-picture.ts';
 import { openRaw } from './formats/raw-image.ts';
-import { decodeTiff, fixOrientation, isCmykTiff, isPlainTiff } from './formats/tiff.ts';
+import { decodeTiff, decodeTurnedJpeg, fixOrientation, isCmykTiff, isPlainTiff, isTurnedJpeg } from './formats/tiff.ts';
 import { wrapTiff } from './formats/wrap-tiff.ts';
 
 /** A decoder that takes longer is stuck. Some decoders cannot be interrupted: expensive images are decoded in a process that can be ended. */
@@ -99,7 +99,13 @@ async function openHeic(file: Buffer): Promise<Sharp> {
 
 async function openTiff(file: Buffer, facts: TiffFacts, options: OpenOptions): Promise<Sharp> {
   const { embeddedJpeg: place } = facts;
-  if (place) return openPlain(file.subarray(place.offset, place.offset + place.length), options);
+  if (place) {
+    const jpeg = file.subarray(place.offset, place.offset + place.length);
+    const isTurned = isTurnedJpeg(facts);
+    return isTurned
+      ? openRaw(await decodeTurnedJpeg(jpeg, facts, { ...OPTIONS, ...options }))
+      : openPlain(jpeg, options);
+  }
   const fixed = fixOrientation(file, facts);
   if (!isPlainTiff(facts)) return openRaw(await decodeTiff(fixed, facts, { ...OPTIONS, ...options }));
   const image = openPlain(fixed, options);

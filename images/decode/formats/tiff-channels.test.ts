@@ -1,6 +1,9 @@
 /** Kinds of TIFF that no library at hand writes: more channels than four, orientations of these, tiles in big-endian files, and contradictions. */
+import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { inspectImage } from '../../inspect/inspect.ts';
+import { openTiffDirectory } from '../../inspect/tiff-directory.ts';
+import { writeOldJpegTiff } from '../../test/old-jpeg-tiff.fixture.ts';
 import { BLUE, corners, RED, WHITE } from '../../test/tiny-input.fixture.ts';
 
 const SHORT = 3;
@@ -86,7 +89,8 @@ const EXTRA = 338;
 
 test.each([
   { what: 'alpha behind a spot color', extra: [0, 2], pixel: [255, 0, 0, 90, 128], color: [255, 127, 127] },
-  { what: 'alpha of which colors are multiples', extra: [0, 1], pixel: [128, 0, 0, 90, 128], color: [255, 127, 127] },
+  { what: 'alpha of which colors are multiples', extra: [0, 1], pixel: [64, 0, 0, 90, 128], color: [191, 127, 127] },
+  { what: 'alpha alone, of which colors are multiples', extra: [1], pixel: [40, 0, 0, 51], color: [244, 204, 204] },
   { what: 'alpha before a depth', extra: [2, 0], pixel: [255, 0, 0, 128, 90], color: [255, 127, 127] },
   { what: 'nothing else than channels to ignore', extra: [0, 0], pixel: [255, 0, 0, 1, 2], color: RED },
 ])('the further channels are $what', async ({ extra, pixel, color }) => {
@@ -101,6 +105,7 @@ test('gray with three further channels stays gray', async () => {
   ];
   const tiff = writeTiff({ ...SIZE, draw: () => [80, 1, 2, 3], tags });
   expect(await corners(tiff)).toEqual(Array(3).fill([80, 80, 80]));
+  expect(inspectImage(tiff)).toMatchObject({ channels: 4, colorChannels: 1 });
 });
 
 test.each([1, 2, 3, 4, 5, 6, 7, 8])(
@@ -159,3 +164,23 @@ test.each<[string, Picture['tags'], string]>([
   const file = tiff.length > 40_000 ? tiff.subarray(0, 1_000) : tiff;
   expect(() => inspectImage(file)).toThrow(expect.objectContaining({ code }));
 });
+
+test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+  'a JPEG inside a TIFF of orientation %i is turned like the same pixels',
+  async (turned) => {
+    const size = { width: 16, height: 16 };
+    const drawing = (x: number, y: number) => (y < 8 ? RED : x < 8 ? BLUE : WHITE);
+    const plain = writeTiff({ ...size, draw: drawing, tags: [[274, [turned]]] });
+    const pixels = Buffer.from(Array.from({ length: 256 }, (_, i) => drawing(i % 16, i >> 4)).flat());
+    const image = sharp(pixels, { raw: { ...size, channels: 3 } });
+    const tiff = writeOldJpegTiff(await image.jpeg({ quality: 100, chromaSubsampling: '4:4:4' }).toBuffer(), 3);
+    // The number of rows per strip has no meaning for it.
+    const { offset } = openTiffDirectory(tiff).entries.find(({ tag }) => tag === 278)!;
+    tiff.writeUInt16LE(274, offset);
+    tiff.writeUInt32LE(turned, offset + 8);
+    const [found, expected] = [await corners(tiff), await corners(plain)];
+    for (const [i, color] of found.entries()) {
+      for (const [channel, value] of color.entries()) expect(Math.abs(value - expected[i]![channel]!)).toBeLessThan(4);
+    }
+  },
+);

@@ -12,8 +12,12 @@ const ORIENTATION = 274;
 /** Whether the library alone reads it correctly: strips of 8 or 16 bits, with alpha only if the file says so. */
 export function isPlainTiff({ tiles, isFloat, extraSamples }: TiffFacts): boolean {
   const [extra, ...more] = extraSamples;
-  return !tiles && !isFloat && more.length === 0 && (extra === undefined || extra === 2);
+  return !tiles && !isFloat && more.length === 0 && extra !== 0;
 }
+
+/** Whether it is a JPEG that the TIFF around it turns. */
+export const isTurnedJpeg = ({ embeddedJpeg, orientation }: TiffFacts): boolean =>
+  embeddedJpeg !== undefined && orientation >= 2 && orientation <= 8;
 
 export const isCmykTiff = ({ photometric }: TiffFacts): boolean => photometric === 5;
 
@@ -26,6 +30,12 @@ export function fixOrientation(file: Buffer, { orientation, isLittleEndian }: Ti
   fixed.fill(0, entry.values, entry.values + entry.bytes);
   fixed[isLittleEndian ? entry.values : entry.values + entry.bytes / entry.count - 1] = 1;
   return fixed;
+}
+
+/** Decodes the JPEG inside a TIFF upright, as the TIFF says. */
+export async function decodeTurnedJpeg(jpeg: Buffer, facts: TiffFacts, options: SharpOptions): Promise<RawImage> {
+  const { channels, ...image } = await readBytes(jpeg, options);
+  return turnUpright({ ...image, channels: channels === 1 ? 1 : 3 }, facts.orientation);
 }
 
 /**
@@ -79,20 +89,20 @@ async function readFloats(file: Buffer, options: SharpOptions): Promise<WideImag
   return { data: bytes, width: info.width, height: info.height, channels: info.channels };
 }
 
-/** The first channel that the file declares as alpha counts, the others (spot colors, masks, depth) do not. */
+/**
+ * The first channel that the file declares as alpha counts, the others (spot colors, masks, depth) do not. The library has divided the colors
+ * by an alpha that they were multiplied by.
+ */
 function layOnWhite({ data, width, height, channels }: WideImage, { extraSamples }: TiffFacts): RawImage {
   const extras = extraSamples.length;
   const colors = channels - extras >= 3 ? 3 : 1;
   const alpha = extraSamples.findIndex((meaning) => meaning === 1 || meaning === 2);
   if (extras === 0) return { data, width, height, channels: colors };
-  const isPremultiplied = extraSamples[alpha] === 1;
   const flat = Buffer.allocUnsafe(width * height * colors);
   for (let from = 0, to = 0; to < flat.length; from += channels) {
     const opacity = alpha < 0 ? 255 : data[from + channels - extras + alpha]!;
     for (let color = 0; color < colors; color++) {
-      const value = data[from + color]!;
-      const light = isPremultiplied ? value : Math.round((value * opacity) / 255);
-      flat[to++] = Math.min(255, light + 255 - opacity);
+      flat[to++] = Math.round((data[from + color]! * opacity) / 255) + 255 - opacity;
     }
   }
   return { data: flat, width, height, channels: colors };
