@@ -32,15 +32,16 @@ const recordPath = join(setupDir, 'npm-ci.json');
 const modulesDir = join(projectDir, 'node_modules');
 const installedLockPath = join(modulesDir, '.package-lock.json');
 const SHOWN_LINES = 40;
-// Vite and esbuild take the first two for the end of a path, and the third for a pattern.
-const UNSUITABLE = /[#?*]/;
+// Vite and esbuild take the first two for the end of a path, and the third for a pattern; codegen takes a path with one of the others for text.
+const UNSUITABLE = /[#?*!^<>`‘“\n]/;
 
 /** Installs what the lock file names, if it is not installed, and loads launcher/main.ts. Exits with 1 if that fails. */
 export async function loadLauncher() {
   try {
-    if (UNSUITABLE.test(projectDir)) {
+    const [unsuitable] = UNSUITABLE.exec(projectDir) ?? [];
+    if (unsuitable) {
       throw explain(
-        `The path of this folder has a '#', '?' or '*', which its tools do not take: ${projectDir}\nMove or rename it.`,
+        `The path of this folder has the character ${JSON.stringify(unsuitable)}, which its tools do not take: ${projectDir}\nMove or rename it.`,
       );
     }
     for (const name of ['logs', 'stamps', 'launcher'])

@@ -78,7 +78,7 @@ test.each(impossible)('a state folder that cannot be made, such as %s, is named 
   expect(launcher.output()).not.toMatch(/\n\s+at /);
 });
 
-test.each(['a#b', 'a?b', 'a*b'])(
+test.each(['a#b', 'a?b', 'a*b', 'a!b', 'a`b'])(
   'a clone in a folder %s, which its tools do not take, is refused at once',
   async (name) => {
     const root = mkdtempSync(join(tmpdir(), 'inferql-unsuitable-'));
