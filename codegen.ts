@@ -37,7 +37,6 @@ const config: CodegenConfig = {
   importExtension: '.ts',
   emitLegacyCommonJSImports: false,
   ignoreNoDocuments: true,
-  silent: true,
   generates: {
     ...typeDocuments('client'),
     ...typeDocuments('e2e'),
