@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { createMemoryBudget, FileStore } from '../uploads/memory-or-disk-store.ts';
 import { startDnsServer } from './dns-server.fixture.ts';
@@ -42,14 +43,31 @@ test.each([
   expect(new Set(nameServer.questions)).toEqual(new Set(['inner.example']));
 });
 
-test('reading ends when the caller leaves', async () => {
-  const { host, url } = await startHost(() => undefined);
+test.each(['the caller leaves', 'the image is not needed anymore'])('reading ends when %s', async (why) => {
+  let closed: Promise<unknown> | undefined;
+  let answer = () => {};
+  const answering = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const { host, url } = await startHost((_request, response) => {
+    closed = once(response, 'close');
+    writeForever(response, 1);
+    answer();
+  });
+  const memory = createMemoryBudget(1_000_000);
+  const openFile = () => new FileStore(memory, '/nowhere');
   const caller = new AbortController();
-  const file = startListedFetcher(host).open(url, { ...REQUEST, signal: caller.signal });
-  const arrived = file.arrived();
-  caller.abort();
-  await expect(arrived).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
-  file.release();
+  // No other limit ends it.
+  const fetcher = startListedFetcher(host, { totalMs: 600_000, openFile });
+  const file = fetcher.open(url, { ...REQUEST, signal: caller.signal });
+  const failure = expect(file.arrived()).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
+  await answering;
+  if (why === 'the caller leaves') caller.abort();
+  else file.release();
+  await failure;
+  await closed;
+  if (why === 'the caller leaves') file.release();
+  expect(memory.heldBytes()).toBe(0);
 });
 
 test('reading ends after its time, however slowly bytes come', async () => {
