@@ -43,7 +43,6 @@ for i, outcome in ipairs(cjson.decode(ARGV[1])) do
   elseif tonumber(job[1]) ~= outcome.attempt then
     settlements[i] = 'gone'
   elseif outcome.retryable and tonumber(job[1]) < tonumber(job[2]) then
-    redis.call('HSET', key, 'errorCode', outcome.errorCode)
     settlements[i] = 'retry'
   else
     bury(outcome.jobId, outcome.errorCode, now)

@@ -9,8 +9,8 @@ local lanes_to_refill = {}
 
 local function start(job_id, entry_id, stream, known)
   local key = job_of .. job_id
-  local job = redis.call('HMGET', key, 'entryId', 'attempts', 'maxAttempts', 'errorCode', 'worker', 'version',
-    'priority', 'tenant', 'weight')
+  local job = redis.call('HMGET', key, 'entryId', 'attempts', 'maxAttempts', 'worker', 'version', 'priority',
+    'tenant', 'weight')
   if job[1] ~= entry_id then
     -- Its predictions ended meanwhile, or it is not a job of InferQL.
     redis.call('XACK', stream, GROUP, entry_id)
@@ -26,22 +26,21 @@ local function start(job_id, entry_id, stream, known)
   end
   if redis.call('EXISTS', key) == 0 then return 0 end
   -- The worker has already started this attempt, but the reply was lost.
-  if job[5] == request.worker and tonumber(job[2]) > known then return tonumber(job[2]) end
+  if job[4] == request.worker and tonumber(job[2]) > known then return tonumber(job[2]) end
   if tonumber(job[2]) >= tonumber(job[3]) then
-    bury(job_id, job[4] or 'WORKER_LOST', now)
+    bury(job_id, 'WORKER_LOST', now)
     return 0
   end
   local attempt = redis.call('HINCRBY', key, 'attempts', 1)
   redis.call('HSET', key, 'worker', request.worker)
-  redis.call('HDEL', key, 'errorCode')
   if attempt == 1 then
-    stop_waiting(job_id, job[8] or ANONYMOUS)
-    lanes_to_refill[job[7]] = job[6]
+    stop_waiting(job_id, job[7] or ANONYMOUS)
+    lanes_to_refill[job[6]] = job[5]
     redis.call('HINCRBY', counters, 'processing', 1)
-    redis.call('HINCRBY', running, job[8] or ANONYMOUS, 1)
-  elseif job[9] then
+    redis.call('HINCRBY', running, job[7] or ANONYMOUS, 1)
+  elseif job[8] then
     -- A further attempt is charged again; its result corrects only one charge.
-    charge(lane_of(job[6], job[7]), job[8] or ANONYMOUS, predict_units(tonumber(job[9])))
+    charge(lane_of(job[5], job[6]), job[7] or ANONYMOUS, predict_units(tonumber(job[8])))
   end
   for _, id in ipairs(redis.call('SMEMBERS', predictions_of .. job_id)) do
     redis.call('HSET', prediction_of .. id, 'status', 'PROCESSING', 'attempts', attempt, 'startedAtMs', now)
