@@ -155,7 +155,7 @@ test('nothing is kept of a worker that is gone, except what it holds', async () 
   const gone = new Consumer({ redis, blockingRedis, prefix, model, worker: 'gone', lifetimeMs: 1 });
   const record = { version: model.version, engine: 'scripted', startedAtMs: 0 };
   await gone.register({ worker: 'gone', ...record });
-  await gone.claim(8);
+  await redis.xgroup('CREATECONSUMER', streamKey(keys, model.version, 'NORMAL'), 'workers', 'gone');
   await expect
     .poll(async () => (await registry.queueState('tiny'))!.workers.map(({ worker }) => worker))
     .toEqual(['worker1']);

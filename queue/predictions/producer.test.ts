@@ -207,6 +207,10 @@ describe('pushing back', () => {
     const refused = request(3, { idempotencyKey: 'k' });
     expect(await producer.admit(refused)).toEqual({ kind: 'queueFull', waiting: 2, queuedBytes: 24 });
     expect(await producer.read(refused.id)).toBeNull();
+    const tiny = await setUp({ maxQueueSize: 1 });
+    for (let i = 0; i < 10; i++) await tiny.admit(1);
+    // Those that share a job have no pixels, but states.
+    expect(await tiny.producer.admit(tiny.request(1))).toEqual({ kind: 'queueFull', waiting: 1, queuedBytes: 12 });
     const small = await setUp({ maxQueuedBytes: 20 });
     await small.admit(1);
     expect(await small.producer.admit(small.request(2))).toEqual({ kind: 'queueFull', waiting: 1, queuedBytes: 12 });

@@ -152,10 +152,14 @@ describe('what waits in a backlog', () => {
       await worker.register({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
       return worker;
     }
+    const virtualTime = `virtual:${model.version}:NORMAL`;
+    await redis.hset(keys.counters, virtualTime, 1);
     const fitting = await replace('bbbbbbbbbbbb', 2);
     await consumer.deregister();
     expect(await fitting.migrateRetired()).toBe(7);
     expect(await redis.keys(`${keys.fair}${model.version}*`)).toEqual([]);
+    expect(await redis.keys(`${keys.stream}${model.version}*`)).toEqual([]);
+    expect(await redis.hexists(keys.counters, virtualTime)).toBe(0);
     const jobs = await fitting.claim(4);
     expect(jobs.filter(({ tenant }) => tenant === 'a').map(({ jobId }) => jobId)).toEqual(a.slice(0, 2));
     expect(jobs.filter(({ tenant }) => tenant === 'b').map(({ jobId }) => jobId)).toEqual(b.slice(0, 2));
