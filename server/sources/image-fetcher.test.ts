@@ -45,14 +45,9 @@ test.each([
 
 test.each(['the caller leaves', 'the image is not needed anymore'])('reading ends when %s', async (why) => {
   let closed: Promise<unknown> | undefined;
-  let answer = () => {};
-  const answering = new Promise<void>((resolve) => {
-    answer = resolve;
-  });
   const { host, url } = await startHost((_request, response) => {
     closed = once(response, 'close');
     writeForever(response, 1);
-    answer();
   });
   const memory = createMemoryBudget(1_000_000);
   const openFile = () => new FileStore(memory, '/nowhere');
@@ -61,7 +56,7 @@ test.each(['the caller leaves', 'the image is not needed anymore'])('reading end
   const fetcher = startListedFetcher(host, { totalMs: 600_000, openFile });
   const file = fetcher.open(url, { ...REQUEST, signal: caller.signal });
   const failure = expect(file.arrived()).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
-  await answering;
+  await expect.poll(() => memory.heldBytes()).toBeGreaterThan(0);
   if (why === 'the caller leaves') caller.abort();
   else file.release();
   await failure;
@@ -83,5 +78,31 @@ test('an image is read once, whoever waits for it', async () => {
   await Promise.all([file.arrived(), file.arrived(), file.readBytes()]);
   expect((await file.readBytes()).toString()).toBe('bytes');
   expect(countConnections()).toBe(1);
+  file.release();
+});
+
+test('three redirects are followed, and no more', async () => {
+  const { host, url } = await startHost((request, response) => {
+    const left = Number(request.url!.slice(1));
+    if (left === 0) response.end('bytes');
+    else response.writeHead(302, { location: `/${left - 1}` }).end();
+  });
+  const fetcher = startListedFetcher(host);
+  expect(String(await fetcher.open(`${url}/3`, REQUEST).readBytes())).toBe('bytes');
+  await expect(fetcher.open(`${url}/4`, REQUEST).readBytes()).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
+});
+
+test('the endless body of a redirect or a refusal is not read', async () => {
+  const closed: Promise<unknown>[] = [];
+  const { host, url } = await startHost((request, response) => {
+    closed.push(once(response, 'close'));
+    if (request.url === '/moved') response.writeHead(302, { location: '/missing' });
+    else response.writeHead(404);
+    writeForever(response);
+  });
+  const file = startListedFetcher(host).open(`${url}/moved`, REQUEST);
+  await expect(file.arrived()).rejects.toMatchObject({ code: 'IMAGE_URL_FAILED' });
+  expect(closed).toHaveLength(2);
+  await Promise.all(closed);
   file.release();
 });
