@@ -126,7 +126,13 @@ async function runNpmCi() {
   const options = { cwd: projectDir, stdio: ['ignore', log, log], detached: true };
   const child = spawn(command, [...first, ...args], options);
   closeSync(log);
-  const stop = (signal) => endGroup(child.pid).finally(() => process.exit(128 + constants.signals[signal]));
+  let isStopping = false;
+  const stop = async (signal) => {
+    isStopping = true;
+    await endGroup(child.pid).catch(() => {});
+    rmSync(recordPath, { force: true });
+    process.exit(128 + constants.signals[signal]);
+  };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   for (const signal of signals) process.on(signal, stop);
   try {
@@ -137,6 +143,8 @@ async function runNpmCi() {
         resolve(code === 0 ? undefined : `npm ci failed (${signal ?? `exit code ${code}`}).`),
       );
     });
+    // Its end is no failure then, and the exit follows.
+    if (isStopping) await new Promise(() => {});
     if (failure) {
       const lines = readText(logPath).trimEnd().split('\n').slice(-SHOWN_LINES);
       const text = [failure, `The end of its output (all of it: ${logPath}):`, ...lines].join('\n    ');

@@ -1,7 +1,17 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { processExists } from '@inferql/queue/process-exists';
 import { projectDir } from '@inferql/testing/build';
 import { startLauncher } from '@inferql/testing/launcher/launcher';
 import { afterEach, expect, test } from 'vitest';
@@ -78,16 +88,36 @@ test.each(impossible)('a state folder that cannot be made, such as %s, is named 
   expect(launcher.output()).not.toMatch(/\n\s+at /);
 });
 
+/** A folder with nothing but the scripts. */
+function makeProject(dir: string): void {
+  for (const folder of ['scripts', 'launcher']) {
+    mkdirSync(join(dir, folder), { recursive: true });
+    for (const file of readdirSync(join(projectDir, folder)).filter((file) => file.endsWith('.mjs')))
+      copyFileSync(join(projectDir, folder, file), join(dir, folder, file));
+  }
+}
+
+test.each(['SIGINT', 'SIGTERM'] as const)('%s during npm ci ends both, and is not called a failure', async (signal) => {
+  const dir = mkdtempSync(join(tmpdir(), 'inferql-interrupted-'));
+  makeProject(dir);
+  const npm = join(dir, 'npm-cli.js');
+  writeFileSync(npm, "require('node:fs').writeFileSync('npm.pid', String(process.pid)); setInterval(() => {}, 1000);");
+  const launcher = startLauncher(dir, { npm_execpath: npm });
+  await expect.poll(() => existsSync(join(dir, 'npm.pid')) && existsSync(join(dir, '.inferql/npm-ci.json'))).toBe(true);
+  launcher.process.kill(signal);
+  expect(await launcher.exited()).toBe(128 + constants.signals[signal]);
+  expect(launcher.output()).not.toContain('failed');
+  expect(processExists(Number(readFileSync(join(dir, 'npm.pid'), 'utf8')))).toBe(false);
+  expect(existsSync(join(dir, '.inferql/npm-ci.json'))).toBe(false);
+  rmSync(dir, { recursive: true });
+});
+
 test.each(['a#b', 'a?b', 'a*b', 'a!b', 'a`b'])(
   'a clone in a folder %s, which its tools do not take, is refused at once',
   async (name) => {
     const root = mkdtempSync(join(tmpdir(), 'inferql-unsuitable-'));
     const dir = join(root, name);
-    for (const folder of ['scripts', 'launcher']) {
-      mkdirSync(join(dir, folder), { recursive: true });
-      for (const file of readdirSync(join(projectDir, folder)).filter((file) => file.endsWith('.mjs')))
-        copyFileSync(join(projectDir, folder, file), join(dir, folder, file));
-    }
+    makeProject(dir);
     const launcher = startLauncher(dir);
     expect(await launcher.exited()).toBe(1);
     expect(launcher.output()).toContain(dir);
