@@ -26,6 +26,7 @@ test('escaped slashes, as PHP writes them, are read', () => {
 
 test.each([
   ['a data URL inside a document', { query: `{ classify(dataUrl: "${LONG}") }` }],
+  ['one that ends with a longer text', { query: `the image is "${LONG}` }],
   ['one with other escapes', { a: `${LONG}"x\\y` }],
   ['one that is a short text', { a: 'data:,x' }],
   ['one that looks like a mark', { a: 'data:00000000-0000-0000-0000-000000000000:0' }],
