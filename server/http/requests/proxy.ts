@@ -41,6 +41,5 @@ export function clientAddress({ headers, socket }: IncomingMessage, trust: Trust
   const header = headers['x-forwarded-for'];
   const entries = (Array.isArray(header) ? header.join(',') : (header ?? '')).split(',').map(readHop);
   const hops = entries.slice(entries.lastIndexOf(undefined) + 1) as string[];
-  if (trust === true) return hops[0] ?? peer;
   return hops.findLast((hop) => !isTrusted(trust, hop)) ?? hops[0] ?? peer;
 }
