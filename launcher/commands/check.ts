@@ -5,6 +5,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { VITE_CONFIG } from '../build/compile.ts';
 import type { Project } from '../project.ts';
 import { SUITES, setUpTests } from '../setup/tests.ts';
 import { describeFailure, print, printError } from '../terminal.ts';
@@ -127,7 +128,11 @@ export function runTests(
   const chosen = SUITES.map((suite) => `--project=${suite}`);
   const vitest = join(project.dir, 'node_modules/vitest/vitest.mjs');
   const options = { cwd: project.dir, env, stdio: output };
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...chosen, ...args], options);
+  const { status } = spawnSync(
+    process.execPath,
+    [vitest, 'run', ...VITE_CONFIG, ...reporters, ...chosen, ...args],
+    options,
+  );
   const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report;
   printSlowest(project, report);
   // A file that cannot even be loaded has no tests to count.

@@ -1,5 +1,6 @@
 /** `npm test`: the setup of a start, the tests' programs, then every suite except that of containers, or those that are named. Other arguments go to vitest. */
 import { join } from 'node:path';
+import { VITE_CONFIG } from '../build/compile.ts';
 import type { Project } from '../project.ts';
 import { runProgram } from '../run-program.ts';
 import { CONTAINER_SUITE, SUITES, type Suite, setUpTests } from '../setup/tests.ts';
@@ -13,7 +14,7 @@ export async function test(project: Project, args: readonly string[]): Promise<v
   const vitest = join(project.dir, 'node_modules/vitest/vitest.mjs');
   const reporter = join(project.dir, 'testing/suites/progress-reporter.ts');
   const chosen = suites.map((suite) => `--project=${suite}`);
-  const code = await runProgram([vitest, 'run', `--reporter=${reporter}`, ...chosen, ...others], {
+  const code = await runProgram([vitest, 'run', ...VITE_CONFIG, `--reporter=${reporter}`, ...chosen, ...others], {
     cwd: project.dir,
     env,
   });
