@@ -119,7 +119,8 @@ export const ServedModel = z.object({
   /** Why that engine was chosen, in one sentence. */
   engineReason: z.string(),
   precision: z.enum(['float32', 'int8']),
-  input: z.object({
+  /** Strict: a release that does not know a rule would prepare other pixels, and the results would be wrong. */
+  input: z.strictObject({
     width: z.number().int().positive(),
     height: z.number().int().positive(),
     channels: z.union([z.literal(1), z.literal(3), z.literal(4)]),

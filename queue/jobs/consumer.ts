@@ -1,5 +1,5 @@
 /** The worker's side of the queue, for one model version in one worker process: claim, start, extend leases, settle. */
-import { PRIORITIES, type Result, ServedModel, type WorkerRecord } from '../contract.ts';
+import { jsonText, PRIORITIES, type Result, ServedModel, type WorkerRecord } from '../contract.ts';
 import { ERRORS, type ErrorCode } from '../error-codes.ts';
 import { EXPIRE_BATCH_SIZE, runStep } from '../lua/lua-steps.ts';
 import type { RedisConnection } from '../redis/connection.ts';
@@ -29,6 +29,14 @@ const MIGRATE_BATCH_SIZE = 100;
 
 /** One step settles results of at most this many characters, or a single one, so that Redis is never blocked for long. */
 const SETTLE_LENGTH = 1_048_576;
+
+const SpecText = jsonText(ServedModel, 'a specification');
+
+/** Whether both versions need the same pixels. Parsed, the fields of both are in one order. */
+function isSameInput(one: ServedModel['input'], other: ServedModel['input']): boolean {
+  const [a, b] = [one, other].map((input) => JSON.stringify(ServedModel.shape.input.parse(input)));
+  return a === b;
+}
 
 function toWire(outcome: Outcome, version: string): string {
   const { job, attempt } = outcome.started;
@@ -218,8 +226,8 @@ export class Consumer {
     let count = 0;
     for (const [version, text] of Object.entries(specs)) {
       if (version === 'current' || version === model.version) continue;
-      const old = ServedModel.safeParse(JSON.parse(text));
-      const take = old.success && JSON.stringify(old.data.input) === JSON.stringify(model.input);
+      const old = SpecText.safeParse(text);
+      const take = old.success && isSameInput(old.data.input, model.input);
       if (take || (await this.#isGraceOver(version))) count += Math.max(0, await this.#migrate(version, take));
     }
     return count;

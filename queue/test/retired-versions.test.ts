@@ -1,12 +1,16 @@
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { PRIORITIES } from '../contract.ts';
+import { PRIORITIES, type ServedModel } from '../contract.ts';
 import { Consumer } from '../jobs/consumer.ts';
 import { connect, leftovers, setUp, success } from './queue.fixture.ts';
 
 /** A worker of another version of the model, which is registered and so becomes the current one. */
-async function replace(queue: Awaited<ReturnType<typeof setUp>>, version: string, width: number) {
+async function replace(
+  queue: Awaited<ReturnType<typeof setUp>>,
+  version: string,
+  changes: Partial<ServedModel['input']>,
+) {
   const { prefix, redis, model } = queue;
-  const next = { ...model, version, input: { ...model.input, width } };
+  const next = { ...model, version, input: { ...changes, ...model.input, ...changes } };
   const worker = new Consumer({ redis, blockingRedis: connect('blocking'), prefix, model: next, worker: version });
   const register = () => worker.register({ worker: version, version, engine: 'scripted', startedAtMs: 0 });
   await register();
@@ -24,7 +28,7 @@ it.each([
     const states = await Promise.all(Array.from({ length: 110 }, (_, n) => admit(n, { priority, share: false })));
     ids.push(...states.map(({ id }) => id));
   }
-  const { worker } = await replace(queue, 'bbbbbbbbbbbb', 2);
+  const { worker } = await replace(queue, 'bbbbbbbbbbbb', { width: 2 });
   await consumer.deregister();
   const moved = [];
   const drained = [];
@@ -47,7 +51,7 @@ it('an old version whose images do not fit has the whole grace period to come ba
   const queue = await setUp({ graceMs: 60_000 });
   const { consumer, admit, addWorker, producer } = queue;
   const { id } = await admit(1);
-  const { worker, register } = await replace(queue, 'bbbbbbbbbbbb', 3);
+  const { worker, register } = await replace(queue, 'bbbbbbbbbbbb', { width: 3 });
   const clock = vi.spyOn(performance, 'now');
   onTestFinished(() => clock.mockRestore());
   let nowMs = 0;
@@ -77,7 +81,7 @@ it('a late result of an old version ends a prediction whose job has moved, and i
   const { consumer, admit, model, producer, redis, prefix } = queue;
   const { id } = await admit(1, { cacheTtlMs: 60_000 });
   const started = await consumer.start(await consumer.claim(1));
-  const { worker } = await replace(queue, 'bbbbbbbbbbbb', 2);
+  const { worker } = await replace(queue, 'bbbbbbbbbbbb', { width: 2 });
   // As if the old worker had been paused.
   await consumer.deregister();
   expect(await worker.migrateRetired()).toBe(1);
@@ -86,4 +90,32 @@ it('a late result of an old version ends a prediction whose job has moved, and i
   expect(await consumer.settle(started.map(success))).toEqual(['settled']);
   expect((await producer.read(id))!.state).toMatchObject({ status: 'SUCCEEDED', version: model.version });
   expect(await leftovers(redis, prefix)).toEqual([]);
+});
+
+it('old jobs run on the new version if both need the same pixels, in whatever order and by whatever release the fields were written', async () => {
+  const queue = await setUp({ graceMs: 60_000 });
+  const { consumer, admit, redis, keys, status, prefix } = queue;
+  const { id } = await admit(1);
+  const reversed = Object.fromEntries(Object.entries(queue.model.input).reverse());
+  const { worker } = await replace(queue, 'bbbbbbbbbbbb', reversed);
+  await consumer.deregister();
+  // Written by another program.
+  await redis.hset(keys.specs, 'cccccccccccc', '{');
+  expect(await worker.migrateRetired()).toBe(1);
+  await worker.settle((await worker.start(await worker.claim(1))).map(success));
+  expect(await status(id)).toBe('SUCCEEDED');
+  await redis.hdel(keys.specs, 'cccccccccccc');
+  expect(await leftovers(redis, prefix)).toEqual([]);
+});
+
+it('jobs of a version whose input has rules that this release does not know are not run on another one', async () => {
+  const queue = await setUp({ graceMs: 60_000 });
+  const { consumer, admit, redis, keys } = queue;
+  await admit(1);
+  const newer = { ...queue.model, input: { ...queue.model.input, mirror: true } };
+  await redis.hset(keys.specs, newer.version, JSON.stringify(newer));
+  const { worker } = await replace(queue, 'bbbbbbbbbbbb', {});
+  await consumer.deregister();
+  expect(await worker.migrateRetired()).toBe(0);
+  expect(await redis.hexists(keys.specs, newer.version)).toBe(1);
 });

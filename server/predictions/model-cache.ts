@@ -64,7 +64,9 @@ export class ModelCache {
       name ?? (this.#defaultModel !== undefined && mayUse(this.#defaultModel) ? this.#defaultModel : undefined);
     // A model that was registered a moment ago may not be in the cache.
     const found = chooseModel(await this.#read(), wanted, mayUse) ?? chooseModel(await this.#read(0), wanted, mayUse);
-    if (!found && wanted !== undefined && (await this.#registry.isUnreadable(wanted))) {
+    const meant = wanted ?? (await this.#read()).preferred;
+    // Another model's answer must not pass for the default one's.
+    if (meant !== null && found?.name !== meant && mayUse(meant) && (await this.#registry.isUnreadable(meant))) {
       const message = 'This server cannot read the specification of that model: it was registered by another release.';
       throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000 });
     }

@@ -1,10 +1,10 @@
 /** Records of another release or program in Redis affect nothing else. */
 import { modelKeys, registryKeys } from '@inferql/queue/redis/keys';
 import { describe, expect, test } from 'vitest';
-import { CLASSIFY, ENQUEUE, paint, startServer, startWorker } from './server-harness.ts';
+import { CLASSIFY, ENQUEUE, MODEL, paint, startServer, startWorker } from './server-harness.ts';
 
 const spec = (changes: object) =>
-  JSON.stringify({ name: 'newer', version: 'bbbbbbbbbbbb', engine: 'x', engineReason: 'y', ...changes });
+  JSON.stringify({ engine: 'x', engineReason: 'y', ...changes, name: 'newer', version: 'bbbbbbbbbbbb' });
 
 type Server = Awaited<ReturnType<typeof startServer>>;
 
@@ -25,6 +25,10 @@ async function expectAllElseToWork(server: Server): Promise<void> {
 describe('a model', () => {
   test.each([
     ['of a newer release', spec({ precision: 'float16' })],
+    [
+      'with a rule for pixels that this release does not know',
+      spec({ ...MODEL, input: { ...MODEL.input, mirror: true } }),
+    ],
     ['whose specification is not JSON', '{'],
   ])('%s is left out, its uploads are UNAVAILABLE, and the others work', async (_name, text) => {
     const server = await startServer();
@@ -38,6 +42,20 @@ describe('a model', () => {
     const ready = await server.fetch('/health/ready');
     expect(ready.status).toBe(200);
     expect(await ready.text()).toMatch(/^ready\n1 records in Redis cannot be read/);
+  });
+
+  test('that is the default is not replaced by another one', async () => {
+    const server = await startServer();
+    await announceForeign(server, 'newer', '{');
+    await server.redis.set(registryKeys(server.prefix).default, 'newer');
+    await startWorker(server.prefix);
+    const { status, errors } = await server.upload(CLASSIFY, [await paint(1)]);
+    expect(status).toBe(503);
+    expect(errors![0]!.message).toBe(
+      'This server cannot read the specification of that model: it was registered by another release.',
+    );
+    const named = await server.upload<{ classifyImage: object }>(CLASSIFY, [await paint(1)], { model: 'tiny' });
+    expect(named.data.classifyImage).toMatchObject({ status: 'SUCCEEDED' });
   });
 
   test('whose keys are of another type is left out', async () => {
