@@ -29,7 +29,8 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
     await checkRedisVersion(redis);
     await checkRedisDatabase(redis);
     const source = await createSource(resolved, redis);
-    const problems: string[] = [];
+    /** By model: those that fail are tried again for as long as the worker runs. */
+    const problems = new Map<string, string>();
     const { models: _, stateDir: __, drainLimitMs: ___, ...serving } = resolved;
     const servedModels = serveModels({
       ...serving,
@@ -38,7 +39,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
         ...source,
         load: (name, signal) =>
           source.load(name, signal).catch((error) => {
-            problems.push(`${name}: ${(error as Error).message}`);
+            problems.set(name, `${name}: ${(error as Error).message}`);
             throw error;
           }),
       },
@@ -46,7 +47,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
     // Before the models are read: what changes while they load would be noticed late.
     endWatch = source.watch(servedModels.sync);
     await servedModels.sync();
-    if (servedModels.names().length === 0) throw new Error(describeNone(resolved, problems));
+    if (servedModels.names().length === 0) throw new Error(describeNone(resolved, [...problems.values()]));
     let stopping: Promise<void> | undefined;
     return {
       models: servedModels.names,
