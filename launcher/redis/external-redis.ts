@@ -4,7 +4,7 @@ import type { RedisConnection } from '@inferql/queue/redis/connection';
 import { checkRedisDatabase } from '@inferql/queue/redis/database';
 import { findCure } from '@inferql/queue/redis/outage-cures';
 import { parseRedisUrl } from '@inferql/queue/redis/url';
-import { checkRedisVersion } from '@inferql/queue/redis/version';
+import { checkRedisVersion, UnsuitableRedisError } from '@inferql/queue/redis/version';
 import { SetupError, showStep } from '../terminal.ts';
 import { withRedis } from './connect.ts';
 
@@ -57,9 +57,9 @@ export async function waitForExternalRedis(url: string, waitMs: number, show = s
       // A user without the right to ask for the version may have all the rights that predictions need.
       if (message.startsWith('NOPERM')) return;
       lastFailure = message;
-      if (/ or later /.test(message)) {
+      if (error instanceof UnsuitableRedisError) {
         throw new SetupError(
-          `Redis at ${shown} (REDIS_URL): ${message}.\nUse another Redis, or unset REDIS_URL to start a private one.`,
+          `Redis at ${shown} (REDIS_URL): ${message}.\nCorrect REDIS_URL, use another Redis, or unset REDIS_URL to start a private one.`,
         );
       }
       throw error;

@@ -47,7 +47,7 @@ function roleOptions(role: ConnectionRole): Options {
 }
 
 /**
- * Opens a connection. It emits `refused`, with the error, if Redis is read-only: the commands are sent again, and nothing else shows it.
+ * Opens a connection. It emits `refused`, with the error, if Redis is read-only or is one node of a cluster: nothing else shows it.
  * @param url as `parseRedisUrl` takes it
  * @throws TypeError if the URL has another form
  */
@@ -56,6 +56,7 @@ export function connectRedis(url: string, role: ConnectionRole): RedisConnection
     ...roleOptions(role),
     // A failover leaves the old master read-only: look for the new one.
     reconnectOnError(error) {
+      if (error.message.startsWith('MOVED') && connection instanceof Redis) connection.emit('refused', error);
       if (!error.message.startsWith('READONLY')) return false;
       connection.emit('refused', error);
       return 2;
@@ -66,7 +67,7 @@ export function connectRedis(url: string, role: ConnectionRole): RedisConnection
 
 function openConnection(url: string, options: Options): RedisConnection {
   const address = parseRedisUrl(url);
-  const { username, password, tls, family, db, hosts } = address;
+  const { username, password, sentinelUsername, sentinelPassword, tls, family, db, hosts } = address;
   const access = {
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
@@ -93,6 +94,8 @@ function openConnection(url: string, options: Options): RedisConnection {
         ...access,
         sentinels: [...hosts],
         name: address.masterName!,
+        ...(sentinelUsername !== undefined && { sentinelUsername }),
+        ...(sentinelPassword !== undefined && { sentinelPassword }),
         sentinelRetryStrategy: chooseRetryDelayMs,
         // Otherwise a Sentinel that hangs would never be passed over for the next one.
         sentinelCommandTimeout: SILENCE_LIMIT_MS,

@@ -1,9 +1,10 @@
 /** The database that REDIS_URL names. */
 import { Redis } from 'ioredis';
 import type { RedisConnection } from './connection.ts';
+import { UnsuitableRedisError } from './version.ts';
 
 /** Redis does not have the database of the URL, or its user may not select it. */
-export class DatabaseRefusedError extends Error {}
+export class DatabaseRefusedError extends UnsuitableRedisError {}
 
 /**
  * Selects the database of the URL. A connection does that, too, but continues in database 0 if Redis refuses.

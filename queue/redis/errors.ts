@@ -3,7 +3,7 @@ import { InferqlError } from '../error-codes.ts';
 
 /** Replies that mean that Redis cannot take any command now. */
 const REFUSALS =
-  /^(OOM|READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF|UNBLOCKED|ERR max number of clients|EXECABORT)/;
+  /^(OOM|READONLY|MOVED|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|MISCONF|UNBLOCKED|ERR max number of clients|EXECABORT)/;
 const BROKEN_CONNECTION =
   /Connection is closed|enableOfflineQueue|max retries per request|Command timed out|ECONN|EPIPE|ETIMEDOUT|ENOENT|EHOSTUNREACH|None of startup nodes|Cluster isn't ready|Too many Cluster redirections|ClusterAllFailedError|Stream isn't writeable/;
 

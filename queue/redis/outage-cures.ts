@@ -12,8 +12,12 @@ const CURES: [pattern: RegExp, cure: string][] = [
     'Redis accepts other machines only with a password: set one in Redis and in REDIS_URL, or run Redis on this machine.',
   ],
   [/^-?NOPERM/, "Give InferQL's Redis user the permissions that docs/redis.md lists."],
-  [/sentinels.*NOAUTH/, 'Remove the password of the Sentinels: the one in REDIS_URL is for Redis.'],
+  [
+    /sentinels.*(NOAUTH|WRONGPASS|NOPERM)/,
+    "Put the Sentinels' password at the end of REDIS_URL: ?sentinelPassword=PASSWORD, and &sentinelUsername=USER if they have users.",
+  ],
   [/sentinels.*No such master/, 'Put the name of the master as Sentinel knows it at the end of REDIS_URL.'],
+  [/^-?MOVED/, 'REDIS_URL names one node of a cluster: write redis+cluster:// instead of redis://.'],
   [/^-?READONLY/, 'REDIS_URL names a replica: use the address of its master, or of Sentinel.'],
   [/^-?ERR max number of clients/, 'Raise maxclients in Redis, or stop other clients.'],
   [

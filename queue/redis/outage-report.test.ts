@@ -181,7 +181,10 @@ test.each([
   ['self-signed certificate', 'NODE_EXTRA_CA_CERTS'],
   ['tls: wrong version number of SSL', 'rediss://'],
   ['connect EACCES /run/redis/redis.sock', 'unixsocketperm'],
-  [`${NO_SENTINEL} Last error: NOAUTH HELLO must be called with the client already authenticated`, 'of the Sentinels'],
+  [
+    `${NO_SENTINEL} Last error: NOAUTH HELLO must be called with the client already authenticated`,
+    '?sentinelPassword=PASSWORD',
+  ],
   [`${NO_SENTINEL} Last error: ERR No such master with that name`, 'name of the master'],
   [`${NO_SENTINEL} Last error: connect ECONNREFUSED 127.0.0.1:26379`, 'Start'],
   [`${NO_SENTINEL} Last error: self-signed certificate`, 'rediss://'],

@@ -44,6 +44,19 @@ test.each([
       shown: 'a:26379,b:2',
     },
   ],
+  [
+    'redis+sentinel://a/main?family=4&sentinelUsername=me&sentinelPassword=a+b%40=',
+    {
+      kind: 'sentinel',
+      hosts: [{ host: 'a', port: 26_379 }],
+      masterName: 'main',
+      family: 4,
+      sentinelUsername: 'me',
+      sentinelPassword: 'a+b@=',
+      tls: false,
+      shown: 'a:26379',
+    },
+  ],
 ])('%s', (url, address) => {
   expect(parseRedisUrl(url)).toEqual(address);
 });
@@ -79,6 +92,7 @@ test.each([
   ['redis+cluster://localhost/1', /no databases/],
   ['redis+sentinel://localhost', /name of the master/],
   ['redis://localhost?tls=no', /'tls' is not supported/],
+  ['redis://localhost?sentinelPassword=secret', /'sentinelPassword' needs redis\+sentinel/],
   ['redis://localhost?family=5', /family is 0, 4 or 6/],
   ['redis://:50%@localhost', /must be written as %25/],
   ['redis://me:a/b@localhost', /'\/'.* must be written as %2F/],

@@ -12,6 +12,9 @@ export interface RedisAddress {
   readonly family?: 0 | 4 | 6;
   readonly username?: string;
   readonly password?: string;
+  /** For Sentinels that require a login of their own. */
+  readonly sentinelUsername?: string;
+  readonly sentinelPassword?: string;
   readonly tls: boolean;
   /** For messages and logs: the address without credentials. */
   readonly shown: string;
@@ -25,7 +28,7 @@ const FORMS =
 /**
  * Parses `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `redis+cluster://[user:password@]host:port,host:port`,
  * `redis+sentinel://[user:password@]host:port,host:port/master-name` (`rediss+…` for TLS), or the path of a socket.
- * With Sentinel, user and password are those of Redis. They are percent-encoded. Text without a colon before the @ is a password, as for redis-cli: a user alone cannot log in.
+ * With Sentinel, user and password are those of Redis; `?sentinelPassword=` and `&sentinelUsername=` are those of the Sentinels. They are percent-encoded. Text without a colon before the @ is a password, as for redis-cli: a user alone cannot log in.
  * @throws TypeError that says what was expected. It does not repeat the URL, which may hold a password.
  * @example
  * parseRedisUrl('rediss://app:p%40ss@redis.example:6380/2');
@@ -47,7 +50,7 @@ export function parseRedisUrl(url: string): RedisAddress {
     kind,
     hosts,
     ...parsePath(path, kind),
-    ...parseQuery(query),
+    ...parseQuery(query, kind),
     ...parseCredentials(credentials),
     tls: scheme === 'rediss',
     shown: hosts.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`).join(','),
@@ -95,12 +98,31 @@ function parsePath(path: string, kind: RedisAddress['kind']): { db?: number; mas
   return kind === 'cluster' ? {} : { db: Number(path) };
 }
 
-function parseQuery(query: string): { family?: 0 | 4 | 6 } {
-  const found: { family?: 0 | 4 | 6 } = {};
-  for (const [name, value] of new URLSearchParams(query)) {
-    if (name !== 'family') throw new TypeError(`REDIS_URL: the parameter '${name}' is not supported; 'family' is.`);
-    if (value !== '0' && value !== '4' && value !== '6') throw new TypeError('REDIS_URL: family is 0, 4 or 6.');
-    found.family = Number(value) as 0 | 4 | 6;
+function parseQuery(
+  query: string,
+  kind: RedisAddress['kind'],
+): Pick<RedisAddress, 'family' | 'sentinelUsername' | 'sentinelPassword'> {
+  const found: { family?: 0 | 4 | 6; sentinelUsername?: string; sentinelPassword?: string } = {};
+  for (const part of query.split('&').filter(Boolean)) {
+    const equals = part.indexOf('=');
+    const name = equals === -1 ? part : part.slice(0, equals);
+    const value = equals === -1 ? '' : decode(part.slice(equals + 1));
+    switch (name) {
+      case 'family':
+        if (value !== '0' && value !== '4' && value !== '6') throw new TypeError('REDIS_URL: family is 0, 4 or 6.');
+        found.family = Number(value) as 0 | 4 | 6;
+        break;
+      case 'sentinelUsername':
+      case 'sentinelPassword':
+        if (kind !== 'sentinel')
+          throw new TypeError(`REDIS_URL: '${name}' needs redis+sentinel:// or rediss+sentinel://.`);
+        if (value !== '') found[name] = value;
+        break;
+      default:
+        throw new TypeError(
+          `REDIS_URL: the parameter '${name}' is not supported; 'family', 'sentinelUsername' and 'sentinelPassword' are.`,
+        );
+    }
   }
   return found;
 }
@@ -118,6 +140,6 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new TypeError("REDIS_URL: a '%' in user, password or name must be written as %25.");
+    throw new TypeError("REDIS_URL: a '%' in user, password, name or parameter must be written as %25.");
   }
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from 'vitest';
+import { findCure } from '../redis/outage-cures.ts';
 import { connect, setUp } from './queue.fixture.ts';
 import {
   classifyOne,
@@ -49,6 +50,29 @@ test('a Sentinel that accepts connections but does not reply is passed over', as
   expect(await redis.ping()).toBe('PONG');
   redis.disconnect();
   silent.close();
+});
+
+test('Sentinels may require a login of their own, and the log says so without it', async () => {
+  const master = await startNode('--requirepass', 'of-redis');
+  const sentinel = await startSentinel(
+    master,
+    `sentinel monitor photos 127.0.0.1 ${master.port} 1`,
+    'sentinel auth-pass photos of-redis',
+    'user default on >all@once ~* &* +@all',
+    'user inferql on >of+sentinel &* +auth +ping +info +sentinel|get-master-addr-by-name +sentinel|sentinels +subscribe',
+  );
+  const url = `redis+sentinel://:of-redis@127.0.0.1:${sentinel.port}/photos`;
+  for (const login of ['sentinelPassword=all%40once', 'sentinelUsername=inferql&sentinelPassword=of+sentinel']) {
+    const redis = connect('work', `${url}?${login}`);
+    expect(await redis.ping()).toBe('PONG');
+    redis.disconnect();
+  }
+  for (const login of ['', '?sentinelPassword=wrong']) {
+    const redis = connect('work', `${url}${login}`);
+    const [error] = (await once(redis, 'error')) as [Error];
+    expect(findCure(error.message)).toContain('?sentinelPassword=PASSWORD');
+    redis.disconnect();
+  }
 });
 
 test('rediss+sentinel encrypts the connections to Sentinel and to the master', async () => {

@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { createLimiter } from '../access/rate-limiter.ts';
 import { Refunds } from '../access/refunds.ts';
 import { EventChannel } from '../predictions/event-channel.ts';
 import { connectRedis } from '../redis/connection.ts';
-import { isRedisUnavailable } from '../redis/errors.ts';
+import { callRedis, isRedisUnavailable } from '../redis/errors.ts';
+import { findCure } from '../redis/outage-cures.ts';
 import { checkRedisVersion } from '../redis/version.ts';
 import { connect, setUp, success } from './queue.fixture.ts';
 import {
@@ -95,6 +97,37 @@ describe('Redis Cluster of three nodes', () => {
     }
     expect(ids).toHaveLength(4);
   });
+});
+
+it('a node of a cluster is refused if the URL does not name a cluster, unless it has all keys', async () => {
+  const nodes = await Promise.all([1, 2].map(() => startNode('--cluster-enabled', 'yes')));
+  await command(nodes[0]!, 'CLUSTER', 'ADDSLOTSRANGE', 0, 16_383);
+  await expect.poll(() => command(nodes[0]!, 'CLUSTER', 'INFO'), { timeout: 60_000 }).toContain('cluster_state:ok');
+  const { url } = nodes[0]!;
+  await checkRedisVersion(connect('work', url));
+  const queue = await setUp({}, { url });
+  await classifyOne(queue);
+
+  // The model's keys move to the other node.
+  const slot = (await command(nodes[0]!, 'CLUSTER', 'KEYSLOT', queue.keys.specs)) as number;
+  await command(nodes[0]!, 'FLUSHALL');
+  await command(nodes[0]!, 'CLUSTER', 'MEET', '127.0.0.1', nodes[1]!.port);
+  const other = await command(nodes[1]!, 'CLUSTER', 'MYID');
+  for (const node of nodes) {
+    await expect
+      .poll(() => command(node, 'CLUSTER', 'SETSLOT', slot, 'NODE', other as string).catch(String), { timeout: 60_000 })
+      .toBe('OK');
+  }
+  await expect
+    .poll(() => command(nodes[0]!, 'CLUSTER', 'INFO'), { timeout: 60_000 })
+    .toMatch(/cluster_state:ok.*cluster_size:2/s);
+  await expect(checkRedisVersion(connect('work', url))).rejects.toThrow(/write redis\+cluster:\/\//);
+  const redis = connect('work', url);
+  const refused = once(redis, 'refused');
+  await expect(callRedis(() => redis.hgetall(queue.keys.specs))).rejects.toThrow(
+    expect.objectContaining({ code: 'UNAVAILABLE' }),
+  );
+  expect(findCure(((await refused)[0] as Error).message)).toContain('redis+cluster://');
 });
 
 describe('access', () => {
