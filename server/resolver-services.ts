@@ -120,6 +120,11 @@ export class Services {
     return this.#parts.modelCache.findModel(name, (model) => mayUseModel(caller, model));
   }
 
+  /** Whether the caller's requests without a model's name get the one of this name. */
+  isDefaultModel(caller: Principal, name: string): Promise<boolean> {
+    return this.#parts.modelCache.isDefault(name, (model) => mayUseModel(caller, model));
+  }
+
   /** The class names of a version that the caller may use; null if no worker has registered them. */
   readClassNames(model: string, version: string): Promise<string[] | null> {
     return this.#parts.classNames.ofModel(model, version);

@@ -60,17 +60,36 @@ export class ModelCache {
     mayUse: (model: string) => boolean = () => true,
   ): Promise<ServedModel | undefined> {
     if (name !== undefined && !mayUse(name)) return undefined;
-    const wanted =
-      name ?? (this.#defaultModel !== undefined && mayUse(this.#defaultModel) ? this.#defaultModel : undefined);
-    // A model that was registered a moment ago may not be in the cache.
-    const found = chooseModel(await this.#read(), wanted, mayUse) ?? chooseModel(await this.#read(0), wanted, mayUse);
-    const meant = wanted ?? (await this.#read()).preferred;
-    // Another model's answer must not pass for the default one's.
-    if (meant !== null && found?.name !== meant && mayUse(meant) && (await this.#registry.isUnreadable(meant))) {
+    const { model, isUnreadable } = await this.#choose(name, mayUse);
+    if (isUnreadable) {
       const message = 'This server cannot read the specification of that model: it was registered by another release.';
       throw new InferqlError('UNAVAILABLE', { message, retryAfterMs: 5_000 });
     }
-    return found;
+    return model;
+  }
+
+  /**
+   * Whether requests without a model's name get the one of this name.
+   * @throws InferqlError UNAVAILABLE as `listModels`
+   */
+  async isDefault(name: string, mayUse: (model: string) => boolean): Promise<boolean> {
+    const { model, isUnreadable } = await this.#choose(undefined, mayUse);
+    return !isUnreadable && model?.name === name;
+  }
+
+  async #choose(
+    name: string | undefined,
+    mayUse: (model: string) => boolean,
+  ): Promise<{ model: ServedModel | undefined; isUnreadable: boolean }> {
+    const wanted =
+      name ?? (this.#defaultModel !== undefined && mayUse(this.#defaultModel) ? this.#defaultModel : undefined);
+    // A model that was registered a moment ago may not be in the cache.
+    const model = chooseModel(await this.#read(), wanted, mayUse) ?? chooseModel(await this.#read(0), wanted, mayUse);
+    const meant = wanted ?? (await this.#read()).preferred;
+    // Another model's answer must not pass for the default one's.
+    const isUnreadable =
+      meant !== null && model?.name !== meant && mayUse(meant) && (await this.#registry.isUnreadable(meant));
+    return { model, isUnreadable };
   }
 
   /** Whether a model of that name is registered, but has had no worker for longer than its grace period. */

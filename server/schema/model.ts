@@ -260,8 +260,7 @@ const Model = builder.objectRef<ServedModel>('Model').implement({
     limits: t.field({ type: QueueLimits, description: 'The limits of its queue.', resolve: ({ queue }) => queue }),
     isDefault: t.boolean({
       description: 'True for the model of requests that do not name one.',
-      resolve: async ({ name }, _args, { caller, services }) =>
-        (await services.findModel(caller, undefined))?.name === name,
+      resolve: ({ name }, _args, { caller, services }) => services.isDefaultModel(caller, name),
     }),
     queue: t.field({
       type: Queue,

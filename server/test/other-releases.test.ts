@@ -56,6 +56,9 @@ describe('a model', () => {
     );
     const named = await server.upload<{ classifyImage: object }>(CLASSIFY, [await paint(1)], { model: 'tiny' });
     expect(named.data.classifyImage).toMatchObject({ status: 'SUCCEEDED' });
+    const listed = await server.query('{ models { name isDefault } model(name: "tiny") { isDefault } }');
+    expect(listed.errors).toBeUndefined();
+    expect(listed.data).toEqual({ models: [{ name: 'tiny', isDefault: false }], model: { isDefault: false } });
   });
 
   test('whose keys are of another type is left out', async () => {
