@@ -20,10 +20,10 @@ test('the way out names the outputs that fit into a result together', () => {
   expect(wayWithoutLabels([boxes, { name: 'open', sizes: undefined }])).toMatch(
     /, or serve it without labels: --outputs boxes=tensor,open=tensor$/,
   );
-  // 64 KB alone.
+  // 64 KiB alone.
   expect(wayWithoutLabels([mask])).toMatch(/--outputs mask=tensor$/);
-  expect(wayWithoutLabels([boxes, mask])).toMatch(/--outputs boxes=tensor \(a result may have 64 KB of them\)$/);
+  expect(wayWithoutLabels([boxes, mask])).toMatch(/--outputs boxes=tensor \(a result may have 64 KiB of them\)$/);
   expect(wayWithoutLabels([map])).toBe(
-    'export it with a score per class as an output. Its numbers cannot be served without labels, either: a result may have 64 KB of them',
+    'export it with a score per class as an output. Its numbers cannot be served without labels, either: a result may have 64 KiB of them',
   );
 });

@@ -30,7 +30,7 @@ export function wayWithoutLabels(outputs: readonly SizedOutput[]): string {
     if (fits) left -= bytesOf(output);
     return fits;
   });
-  const limit = `a result may have ${MAX_OUTPUT_BYTES / 1024} KB of them`;
+  const limit = `a result may have ${MAX_OUTPUT_BYTES / 1024} KiB of them`;
   const way = 'export it with a score per class as an output';
   if (small.length === 0) return `${way}. Its numbers cannot be served without labels, either: ${limit}`;
   const detailOf = ({ sizes, isMeasured }: SizedOutput) => (isMeasured && sizes ? `:${sizes.join('x')}` : '');

@@ -47,7 +47,7 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
     'The request is malformed: its body, its variables, its multipart form, its headers or its address. HTTP status 400; 403 for a WebSocket of another origin, 404 for an unknown address, 417 for an unknown `Expect` header, 421 if the Host header names another host, 426 if a proxy removed the `Upgrade` header.',
   CSRF_HEADER_MISSING:
     'A mutation or an upload has none of the headers that prevent other web pages from sending it: `x-graphql-yoga-csrf`, `apollo-require-preflight` or `graphql-require-preflight`. HTTP status 403.',
-  REQUEST_TIMEOUT: 'The request body stopped arriving, or arrived at less than 1 KB per second. HTTP status 408.',
+  REQUEST_TIMEOUT: 'The request body stopped arriving, or arrived at less than 1 KiB per second. HTTP status 408.',
   REQUEST_TOO_LARGE:
     'The request is larger than the server accepts, has too many files, or has too long headers. HTTP status 413 or 431.',
   UNSUPPORTED_MEDIA_TYPE:
