@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 test('a machine like this one has no problems, and every check reports', async () => {
-  const server = createServer().listen(0, '127.0.0.1');
+  const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as { port: number };
   const taken = await runChecks({ env: { PORT: String(port) }, dir });
@@ -37,7 +37,7 @@ test('a machine like this one has no problems, and every check reports', async (
 });
 
 test('port: each problem comes with what solves it', async () => {
-  const server = createServer().listen(0, '127.0.0.1');
+  const server = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as { port: number };
   const taken = await checkPort({ env: { PORT: String(port) }, dir });
@@ -140,8 +140,17 @@ test('a state folder that cannot be made is a problem with a cure', async () => 
   expect(finding).toMatchObject({ verdict: 'problem', cure: expect.stringContaining('INFERQL_STATE_DIR') });
 });
 
-test('a Redis that does not answer, and a program that does not exist, are problems', async () => {
-  const [gone] = await checkRedis({ env: { REDIS_URL: 'redis://:secret@127.0.0.1:1' }, dir });
+test('a Redis or a port that does not answer, and a program that does not exist, are problems', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  // Both wait as long.
+  const [[silent], [gone]] = await Promise.all([
+    checkPort({ env: { PORT: String(port) }, dir }),
+    checkRedis({ env: { REDIS_URL: 'redis://:secret@127.0.0.1:1' }, dir }),
+  ]);
+  server.close();
+  expect(silent).toMatchObject({ verdict: 'problem', found: expect.stringContaining('taken by another program') });
   expect(gone).toMatchObject({ verdict: 'problem', found: expect.stringContaining('127.0.0.1:1') });
   expect(JSON.stringify(gone)).not.toContain('secret');
   const [missing] = await checkRedis({ env: { INFERQL_REDIS_SERVER: join(dir, 'none') }, dir });
