@@ -48,12 +48,11 @@ test('a call that fails names its idempotency key, with which a later call repea
 });
 
 test('a call that is aborted when it reports an error does not wait for the retry', async () => {
-  const { client, bodies } = await serve([json(refusal('UNAVAILABLE', { retryAfterMs: 4_000 }), 503)]);
+  // Longer than a test may take.
+  const { client, bodies } = await serve([json(refusal('UNAVAILABLE', { retryAfterMs: 600_000 }), 503)]);
   const stop = new AbortController();
-  const beginMs = performance.now();
-  const models = client.models({ signal: stop.signal, onRetry: () => stop.abort('enough') });
-  await expect(models).rejects.toBe('enough');
-  expect(performance.now() - beginMs).toBeLessThan(3_000);
+  const options = { retryForMs: 700_000, signal: stop.signal, onRetry: () => stop.abort('enough') };
+  await expect(client.models(options)).rejects.toBe('enough');
   expect(bodies).toHaveLength(1);
 });
 
