@@ -93,6 +93,7 @@ test.each([
   ['redis+sentinel://localhost', /name of the master/],
   ['redis://localhost?tls=no', /'tls' is not supported/],
   ['redis://localhost?sentinelPassword=secret', /'sentinelPassword' needs redis\+sentinel/],
+  ['redis+sentinel://localhost/main?sentinelPassword=a&b', /must be written as %26/],
   ['redis://localhost?family=5', /family is 0, 4 or 6/],
   ['redis://:50%@localhost', /must be written as %25/],
   ['redis://me:a/b@localhost', /'\/'.* must be written as %2F/],
@@ -105,6 +106,10 @@ test('a refusal does not repeat a password', () => {
   for (const url of [
     ...['redis://:hidden@', 'redis://:hidden@a,b', 'http://:hidden@host', 'redis://:hidden@host?x=1'],
     ...['redis://me:hidden/1@host', 'redis://me:1/hidden@host', 'redis://me:1?hidden@host', 'redis://me:hidden#1@host'],
+    ...[
+      'redis+sentinel://host/main?sentinelPassword=1&hidden',
+      'redis+sentinel://host/main?sentinelPassword=&hidden=1',
+    ],
   ]) {
     expect(() => parseRedisUrl(url)).toThrow(
       expect.not.objectContaining({ message: expect.stringContaining('hidden') }),

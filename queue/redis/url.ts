@@ -119,6 +119,9 @@ function parseQuery(
         if (value !== '') found[name] = value;
         break;
       default:
+        // It may be the rest of the password.
+        if (query.includes('sentinelPassword='))
+          throw new TypeError("REDIS_URL: an unknown parameter. A '&' in a password must be written as %26.");
         throw new TypeError(
           `REDIS_URL: the parameter '${name}' is not supported; 'family', 'sentinelUsername' and 'sentinelPassword' are.`,
         );
