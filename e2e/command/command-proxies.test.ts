@@ -10,8 +10,8 @@ import { describe, expect, test } from 'vitest';
 const LIMITS = {
   nginx: [['client_max_body_size 128m', 'client_max_body_size 1m']],
   caddy: [
-    ['max_size 128MB', 'max_size 1MB'],
-    ['> 128000000', '> 1000000'],
+    ['max_size 128MiB', 'max_size 1MiB'],
+    ['> 134217728', '> 1048576'],
   ],
 } as const;
 
