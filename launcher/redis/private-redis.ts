@@ -21,7 +21,7 @@ import { type Lock, tryLock } from '../lock.mjs';
 import { identifyProcess, killForeignProcess, readCommandLine } from '../processes.mjs';
 import * as terminal from '../terminal.ts';
 import { withRedis } from './connect.ts';
-import { GUARD_SCRIPT } from './guard-script.ts';
+import { GUARD_SCRIPT } from './restart-guard.ts';
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;

@@ -10,7 +10,7 @@
  * Environment: GUARDED_REDIS is the program, GUARDED_REDIS_CONF its settings. Output: `started <pid>` and `ended <exit code>`.
  */
 export const GUARD_SCRIPT = `#!/bin/sh
-# Written by InferQL at each start: see launcher/redis/guard-script.ts.
+# Written by InferQL at each start: see launcher/redis/restart-guard.ts.
 
 # Signals of the terminal are not for it, nor for Redis, which inherits this; nor is a launcher that has stopped reading.
 trap '' HUP INT PIPE
