@@ -3,7 +3,7 @@
  *
  * The launcher, the servers and the workers all hold that end. A line on it, or the end of the last holder (also by kill -9), stops
  * Redis with SIGTERM: it saves and leaves. A Redis that dies is started again with the same settings, on the same data, unless the settings
- * are gone: then another start has taken the data.
+ * are gone: then another start has taken the data. If it dies again within seconds, the next start waits longer, up to 5 s.
  * It is a shell script because it has to stay small, and it is written next to the data because a shell reads its script as it runs: an
  * update of the package must not change it while it runs.
  *
@@ -24,7 +24,9 @@ trap 'stopping=yes; [ -z "$redis" ] || kill -TERM "$redis" 2>/dev/null' TERM USR
 (read -r _ <&3; kill -USR1 $$ 2>/dev/null) >/dev/null &
 reader=$!
 
+delay=0.3
 while [ -z "$stopping" ] && [ -e "$GUARDED_REDIS_CONF" ]; do
+  started=$(date +%s)
   # Not by its path: Redis takes brackets and stars in it for a pattern.
   "$GUARDED_REDIS" - 3<&- <"$GUARDED_REDIS_CONF" >/dev/null &
   redis=$!
@@ -39,7 +41,13 @@ while [ -z "$stopping" ] && [ -e "$GUARDED_REDIS_CONF" ]; do
   done
   redis=
   echo "ended $code"
-  [ -n "$stopping" ] || sleep 0.3 2>/dev/null || sleep 1
+  [ $(($(date +%s) - started)) -lt 10 ] || delay=0.3
+  if [ -z "$stopping" ]; then
+    # A signal ends only a wait. Some systems' sleep takes whole seconds only.
+    (sleep $delay || sleep 1) >/dev/null 2>&1 3<&- &
+    wait $!
+  fi
+  case $delay in 0.3) delay=1 ;; 1) delay=2 ;; *) delay=5 ;; esac
 done
 kill "$reader" 2>/dev/null
 exit 0
