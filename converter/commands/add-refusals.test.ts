@@ -13,6 +13,10 @@ const repository = useRepository();
 
 test('adds nothing if the model cannot be read', async () => {
   const files = await filesOf(network());
+  const input = tf.input({ shape: [8, 8, 3] });
+  const pooled = tf.layers.globalAveragePooling2d({}).apply(input);
+  const heads = [2, 4].map((units) => tf.layers.dense({ units }).apply(pooled) as tf.SymbolicTensor);
+  const { 'model.json': twoHeads } = await filesOf(tf.model({ inputs: input, outputs: heads }));
   const cases: [string, Record<string, string | Uint8Array>, RegExp][] = [
     ['no-model', { 'readme.txt': '' }, /expected one model\.json, \.onnx, \.keras or \.h5 file, found none/],
     ['no-weights', { 'model.json': files['model.json'] ?? '' }, /weights\.bin is missing/],
@@ -41,6 +45,11 @@ test('adds nothing if the model cannot be read', async () => {
     [
       'no-manifest',
       { 'model.json': JSON.stringify({ ...JSON.parse(String(files['model.json'])), weightsManifest: [] }) },
+      /names no weights: save the model once more together with its weights/,
+    ],
+    [
+      'no-manifest-of-several-outputs',
+      { 'model.json': JSON.stringify({ ...JSON.parse(String(twoHeads)), weightsManifest: [] }) },
       /names no weights: save the model once more together with its weights/,
     ],
     [

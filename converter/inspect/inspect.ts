@@ -102,19 +102,20 @@ async function inspectTfjs(
   const resizing = chooseResizing(overrides, preprocessing, { ...size, producer: producerOf(modelJson) }, findings);
   const draft = { ...size, channels, ...resizing, normalization: 'none' };
   const weights = await readWeights(modelJson, path.dirname(file));
+  const explain = (error: Error): never => {
+    if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
+    throw error;
+  };
   const { outputName, hasLabels, names, all } = await chooseOutputs(
     modelJson,
     () => describeOutputs(modelJson, weights, draftSpec(draft, format, undefined)),
     overrides,
     findings,
     ask,
-  );
+  ).catch(explain);
   const spec = draftSpec(draft, format, outputName);
   const isGiven = overriddenNormalization(overrides) !== undefined;
-  const outcome = await outcomeOf(modelJson, file, weights, spec, isGiven, runner).catch((error: Error) => {
-    if (!(error.cause instanceof UnsupportedOpError)) requireWeights(modelJson);
-    throw error;
-  });
+  const outcome = await outcomeOf(modelJson, file, weights, spec, isGiven, runner).catch(explain);
   const answer = outputName ?? names[0] ?? '';
   const labelCount = (labels ?? companions.labels?.names)?.length;
   const classCount = outcome.sizes.reduce((a, b) => a * b, 1);
