@@ -4,4 +4,4 @@
 export const CONVERTER_VERSION = 12;
 
 /** Changes whenever the files that `wrapOnnx` writes, or refuses to write, change. */
-export const WRAPPER_VERSION = 5;
+export const WRAPPER_VERSION = 6;
