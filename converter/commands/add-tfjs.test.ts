@@ -137,7 +137,7 @@ test('gives a graph of whole numbers the bytes of images, without a guess', asyn
   expect(repository.printed.join('\n')).toMatch(/normalization +none \(0\.\.255\) +read +it takes int32/);
 });
 
-test('a model of several in a folder, each with a name of its own', async () => {
+test('a model of several in a folder, each with its name', async () => {
   const files = await filesOf(network());
   const json = String(files['model.json']).replaceAll('"conv2d_', '"normalize_conv2d_');
   const weights = { 'weights.bin': files['weights.bin']!, 'labels.txt': 'a\nb\nc' };

@@ -110,7 +110,7 @@ export function parseModelJson(text: string, file: string): ModelJson {
   return parsed.data;
 }
 
-/** What tfjs' `io.weightsLoader` reads, without the layers: as face-api.js and other libraries with networks of their own publish models. */
+/** What tfjs' `io.weightsLoader` reads, without the layers: as face-api.js and others publish models that their code completes. */
 const weightsAlone = z.array(z.looseObject({ paths: z.array(z.string()), weights: z.array(z.looseObject({})) })).min(1);
 
 const ADDRESS = /^https?:\/\//i;

@@ -12,7 +12,7 @@ export interface RedisAddress {
   readonly family?: 0 | 4 | 6;
   readonly username?: string;
   readonly password?: string;
-  /** For Sentinels that require a login of their own. */
+  /** For Sentinels that require a login. */
   readonly sentinelUsername?: string;
   readonly sentinelPassword?: string;
   readonly tls: boolean;

@@ -52,7 +52,7 @@ test('a Sentinel that accepts connections but does not reply is passed over', as
   silent.close();
 });
 
-test('Sentinels may require a login of their own, and the log says so without it', async () => {
+test('Sentinels may require a login, and the log says so without it', async () => {
   const master = await startNode('--requirepass', 'of-redis');
   const sentinel = await startSentinel(
     master,

@@ -14,6 +14,19 @@ const [ENQUEUE_OPERATIONS, DEFER_OPERATIONS] = ['', '... @defer { result { label
   }),
 );
 
+async function sendImage(url: string, operations: string): Promise<ReturnType<typeof send>> {
+  const image = await paint(2);
+  const sent = send(url, MULTIPART_HEADERS);
+  sent.outgoing.end(
+    multipart([
+      ['operations', operations],
+      ['map', MAP],
+      ['0', image, 'x.png'],
+    ]),
+  );
+  return sent;
+}
+
 /** Sends an image, and disconnects when it is queued, before the server has answered. */
 async function leaveAtAdmission(server: Server, operations: string): Promise<void> {
   const url = await open(server);
@@ -31,15 +44,8 @@ async function leaveAtAdmission(server: Server, operations: string): Promise<voi
     if (!signal!.aborted) await once(signal!, 'abort');
     return outcome;
   });
-  const { outgoing, answer } = send(url, MULTIPART_HEADERS);
+  const { outgoing, answer } = await sendImage(url, operations);
   const left = expect(answer).rejects.toThrow();
-  outgoing.end(
-    multipart([
-      ['operations', operations],
-      ['map', MAP],
-      ['0', await paint(2), 'x.png'],
-    ]),
-  );
   await left;
   expect(await admitted.mock.results[0]!.value).toMatchObject({ kind: 'admitted' });
 }
@@ -66,15 +72,8 @@ test('if the caller leaves while its prediction waits, the prediction is cancele
   const url = await open(server);
   // One keeps the worker busy.
   await server.upload(ENQUEUE, [await paint(1)]);
-  const { outgoing, answer } = send(url, MULTIPART_HEADERS);
+  const { outgoing, answer } = await sendImage(url, OPERATIONS);
   answer.catch(() => undefined);
-  outgoing.end(
-    multipart([
-      ['operations', OPERATIONS],
-      ['map', MAP],
-      ['0', await paint(2), 'x.png'],
-    ]),
-  );
   await server.queueBecame(({ waiting, processing }) => waiting + processing === 2);
   outgoing.destroy();
   await server.queueBecame(({ ended }) => ended.CANCELED === 1);
@@ -85,15 +84,8 @@ test('with INFERQL_CANCEL_ABANDONED off it continues', async () => {
   const worker = await startWorker(server.prefix);
   worker.claiming.close();
   worker.settling.close();
-  const { outgoing, answer } = send(await open(server), MULTIPART_HEADERS);
+  const { outgoing, answer } = await sendImage(await open(server), OPERATIONS);
   answer.catch(() => undefined);
-  outgoing.end(
-    multipart([
-      ['operations', OPERATIONS],
-      ['map', MAP],
-      ['0', await paint(2), 'x.png'],
-    ]),
-  );
   await server.queueBecame(({ waiting, processing }) => waiting + processing === 1);
   outgoing.destroy();
   worker.claiming.open();

@@ -62,7 +62,7 @@ test('a first frame without pixels is CORRUPT', async () => {
   await expect(draw(gif)).rejects.toMatchObject({ code: 'CORRUPT' });
 });
 
-/** A block of code words for pixels of 2 bits, each of 3 bits or with its length: 4 begins anew, 5 ends, from 6 on they repeat. */
+/** A block of code words for pixels of 2 bits, each of 3 bits or with its length: 4 restarts the table, 5 ends, from 6 on they repeat. */
 function writeCodes(words: string): Buffer {
   const bits = words
     .split(' ')
@@ -79,8 +79,8 @@ function writeCodes(words: string): Buffer {
 test.each([
   ['end with their mark', '4 0 1 5', true],
   ['end without it', '4 0 1', true],
-  ['begin anew in the middle', '4 0 4 1 5', true],
-  ['begin anew with one that is not known yet', '4 0 4 6 5', false],
+  ['restart in the middle', '4 0 4 1 5', true],
+  ['restart with one that is not known yet', '4 0 4 6 5', false],
   ['repeat more than there are pixels', '4 0 6', false],
   ['end before the pixels', '4 0 5', false],
   ['continue behind the pixels', '4 0 1 1 5', false],
